@@ -1,0 +1,65 @@
+"""Who may read the endpoints: all while DEBUG is on or by setting, else a token, a network, a permitted staff user."""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from .conf import get_conf, token
+
+PERMISSION = "observability.view_metric"
+SCHEME = b"bearer "
+
+
+def may_read(request: HttpRequest) -> bool:
+    """Whether this request may see metrics. Asks the session, and so perhaps the database, last."""
+    return may_read_without_session(request) or _is_permitted_staff(request)
+
+
+def may_read_without_session(request: HttpRequest) -> bool:
+    """The same for a request that must not touch the database."""
+    return settings.DEBUG or get_conf().METRICS_PUBLIC or _has_token(request) or _is_in_network(request)
+
+
+def _has_token(request: HttpRequest) -> bool:
+    """Compared as bytes, in constant time; an empty configured token matches nothing."""
+    wanted = token()
+    given = request.META.get("HTTP_AUTHORIZATION", "").encode("utf-8", "surrogatepass")
+    if not wanted or not given.lower().startswith(SCHEME):
+        return False
+    # A server hands header bytes over as Latin-1, so a token with other characters arrives twice encoded.
+    return hmac.compare_digest(given[len(SCHEME) :].strip(), wanted)
+
+
+def _is_in_network(request: HttpRequest) -> bool:
+    networks = get_conf().METRICS_NETWORKS
+    address = client_address(request) if networks else None
+    return address is not None and any(_contains(network, address) for network in networks)
+
+
+def _contains(network: str, address: IPv4Address | IPv6Address) -> bool:
+    try:
+        return address in ip_network(network, strict=False)
+    except ValueError:
+        return False  # a check reports it
+
+
+def client_address(request: HttpRequest) -> IPv4Address | IPv6Address | None:
+    """The peer's address; behind N trusted proxies, the Nth of X-Forwarded-For from the right. None when unknown."""
+    proxies = get_conf().TRUSTED_PROXIES
+    chain = [request.META.get("REMOTE_ADDR", "")]
+    if proxies:
+        chain = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    try:
+        address = ip_address(chain[-max(proxies, 1)].strip())
+    except (ValueError, IndexError):
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_permitted_staff(request: HttpRequest) -> bool:
+    user = getattr(request, "user", None)
+    return bool(user and user.is_active and user.is_staff and user.has_perm(PERMISSION))

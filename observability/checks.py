@@ -1,0 +1,185 @@
+"""System checks: settings that cannot work, endpoints that nobody or everybody can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from ipaddress import ip_network
+from typing import Any
+
+import prometheus_client
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Info
+from django.utils.module_loading import import_string
+
+from . import metrics, store
+from .conf import FIELDS, Problem, get_conf, problems, token
+
+MIDDLEWARE = "observability.middleware.MetricsMiddleware"
+
+
+def check_is_dictionary(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """OBSERVABILITY is a dictionary."""
+    value = getattr(settings, "OBSERVABILITY", {})
+    if not isinstance(value, dict):
+        yield Error(f"OBSERVABILITY must be a dictionary, not {type(value).__name__}.", id="observability.E001")
+
+
+def check_keys_and_types(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """Every key exists and has a value of its type."""
+    for problem in problems():
+        yield _wrong_type(problem) if problem.known else _unknown_key(problem)
+
+
+def _unknown_key(problem: Problem) -> Error:
+    close = get_close_matches(str(problem.key).upper(), FIELDS, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"The keys are {', '.join(FIELDS)}."
+    return Error(f"OBSERVABILITY has no key {problem.key!r}.", hint=hint, id="observability.E002")
+
+
+def _wrong_type(problem: Problem) -> Error:
+    shown = "a secret" if "TOKEN" in problem.key else repr(problem.value)
+    return Error(
+        f"OBSERVABILITY[{problem.key!r}] is {shown}, not {problem.wanted}; the default is used instead.",
+        hint=f"Correct the setting, or the environment variable {problem.key}.",
+        id="observability.E003",
+    )
+
+
+def check_networks(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """METRICS_NETWORKS holds networks."""
+    for network in get_conf().METRICS_NETWORKS:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            yield Error(
+                f"OBSERVABILITY['METRICS_NETWORKS'] holds {network!r}, which is no network: {error}.",
+                hint="Write it as '10.0.0.0/8' or '192.0.2.7'.",
+                id="observability.E004",
+            )
+
+
+def check_token_file(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """METRICS_TOKEN_FILE can be read and is not empty."""
+    name = get_conf().METRICS_TOKEN_FILE
+    if name and not token():
+        yield Error(
+            f"OBSERVABILITY['METRICS_TOKEN_FILE'] names {name!r}, which is missing, unreadable or empty.",
+            id="observability.E005",
+        )
+
+
+def check_health_checks(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """HEALTH_CHECKS can be imported."""
+    for path in get_conf().HEALTH_CHECKS:
+        try:
+            import_string(path)
+        except ImportError as error:
+            yield Error(
+                f"OBSERVABILITY['HEALTH_CHECKS'] names {path!r}, which cannot be imported: {error}.",
+                hint="Use 'observability.health.check_database' or the dotted path of a function of yours.",
+                id="observability.E006",
+            )
+
+
+def check_cache_alias(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """CACHE_ALIAS is one of CACHES."""
+    alias = get_conf().CACHE_ALIAS
+    if alias not in settings.CACHES:
+        yield Error(
+            f"OBSERVABILITY['CACHE_ALIAS'] is {alias!r}, but CACHES has only {', '.join(settings.CACHES)}.",
+            id="observability.E007",
+        )
+
+
+def check_middleware(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """Requests are counted."""
+    if get_conf().METRICS_ENABLED and MIDDLEWARE not in settings.MIDDLEWARE:
+        yield checks.Warning(
+            "MIDDLEWARE does not contain MetricsMiddleware: no request is counted.",
+            hint=f"Put {MIDDLEWARE!r} first.",
+            id="observability.W001",
+        )
+
+
+def check_store(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """All processes share one store."""
+    conf = get_conf()
+    if not conf.METRICS_ENABLED or store.folder():
+        return
+    if not conf.PROMETHEUS_MULTIPROC_DIR:
+        yield Info(
+            "Metrics live in the memory of one process: with several workers each scrape sees one of them.",
+            hint="Set OBSERVABILITY['PROMETHEUS_MULTIPROC_DIR'] to a folder that all its processes can write to.",
+            id="observability.I001",
+        )
+        return
+    yield checks.Warning(
+        f"The store folder {conf.PROMETHEUS_MULTIPROC_DIR!r} cannot be used: metrics live in one process's memory.",
+        hint="Make the folder writable for the user that runs the site.",
+        id="observability.W002",
+    )
+
+
+def check_names(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """The host project defines no metric of a name of ours."""
+    theirs = prometheus_client.REGISTRY._names_to_collectors
+    for metric in metrics.declared():
+        if metric._name in theirs:
+            yield checks.Warning(
+                f"The project defines a metric named {metric._name!r}, as this app does; their samples are mixed.",
+                hint="Rename the project's metric, or stop recording it.",
+                id="observability.W003",
+            )
+
+
+def check_access(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """Somebody can read the endpoints, and not everybody."""
+    conf = get_conf()
+    if not conf.METRICS_ENABLED or settings.DEBUG:
+        return
+    if conf.METRICS_PUBLIC or any(_is_everybody(network) for network in conf.METRICS_NETWORKS):
+        yield checks.Warning(
+            "/metrics is open to everybody.",
+            hint="Remove OBSERVABILITY['METRICS_PUBLIC'] or the network of all addresses, and set METRICS_TOKEN.",
+            id="observability.W004",
+        )
+    elif not (token() or conf.METRICS_NETWORKS):
+        yield checks.Warning(
+            "/metrics is closed: no token and no network is configured, so only permitted staff can read it.",
+            hint="Set METRICS_TOKEN (or METRICS_TOKEN_FILE), or OBSERVABILITY['METRICS_NETWORKS'].",
+            id="observability.W005",
+        )
+
+
+def _is_everybody(network: str) -> bool:
+    try:
+        return ip_network(network, strict=False).prefixlen == 0
+    except ValueError:
+        return False
+
+
+def check_token_strength(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """The token cannot be guessed."""
+    if 0 < len(token()) < 16:
+        yield checks.Warning(
+            "METRICS_TOKEN is shorter than 16 characters.",
+            hint='Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"',
+            id="observability.W006",
+        )
+
+
+ALL = (
+    check_is_dictionary,
+    check_keys_and_types,
+    check_networks,
+    check_token_file,
+    check_health_checks,
+    check_cache_alias,
+    check_middleware,
+    check_store,
+    check_names,
+    check_access,
+    check_token_strength,
+)

@@ -1,0 +1,137 @@
+"""One snapshot of everything recorded, and its formats: Prometheus text, OpenMetrics, JSON, table rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.samples import Sample
+
+from . import metrics, sources, store
+
+Snapshot = Sequence[Metric]
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def snapshot(names: Collection[str] = (), answers: sources.Answers | None = None) -> Snapshot:
+    """Every family by name, of all processes and sources; with ``names`` only those families and samples.
+
+    ``answers`` are those of the sources, for a caller that has asked them already.
+    """
+    metrics.create_known_series()
+    families: dict[str, Metric] = {}
+    read = sources.collect(sources.ask() if answers is None else answers)
+    for family in (*read, *_recorded()):  # what was read goes before what somebody set
+        families.setdefault(family.name, family)
+    kept = (_restrict(family, names) for _, family in sorted(families.items()))
+    return [family for family in kept if family.samples]
+
+
+def _recorded() -> Iterator[Metric]:
+    """What the store holds, without creation times: they exist only where there is one process."""
+    unknown = metrics.never_set()
+    for family in store.collect(metrics.REGISTRY, prometheus_client.REGISTRY):
+        if family.name not in unknown:
+            created = f"{family.name}_created"
+            yield _with(family, [sample for sample in family.samples if sample.name != created])
+
+
+def _restrict(family: Metric, names: Collection[str]) -> Metric:
+    if not names or family.name in names or type_line_name(family) in names:
+        return family
+    return _with(family, [sample for sample in family.samples if sample.name in names])
+
+
+def _with(family: Metric, samples: list[Sample]) -> Metric:
+    result = Metric(family.name, family.documentation, family.type, family.unit)
+    result.samples = samples
+    return result
+
+
+def type_line_name(family: Metric) -> str:
+    """The family's name in the text format's TYPE line."""
+    return family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+
+
+class _Collected(CollectorRegistry):
+    """A snapshot in the shape that prometheus_client's formatters ask for."""
+
+    def __init__(self, families: Snapshot) -> None:
+        super().__init__()
+        self.families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
+def to_text(families: Snapshot) -> bytes:
+    """Prometheus text 0.0.4."""
+    return bytes(generate_latest(_Collected(families)))
+
+
+def to_openmetrics(families: Snapshot) -> bytes:
+    """OpenMetrics 1.0."""
+    return bytes(generate_openmetrics(_Collected(families)))
+
+
+def to_dict(families: Snapshot) -> dict[str, Any]:
+    """The JSON endpoint's content; numbers that strict JSON does not know are strings."""
+    return {
+        type_line_name(family): {
+            "type": family.type,
+            "help": family.documentation,
+            "samples": [
+                {"name": sample.name, "labels": sample.labels, "value": json_number(sample.value)}
+                for sample in family.samples
+            ],
+        }
+        for family in families
+    }
+
+
+def json_number(value: float) -> float | str:
+    """A finite number as it is, others as ``"NaN"``, ``"+Inf"``, ``"-Inf"``."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample for people to read."""
+
+    name: str
+    type: str
+    labels: str
+    value: str
+
+
+def to_rows(families: Snapshot) -> Iterator[Row]:
+    """Table rows: a histogram's buckets are left out, its count and sum are there."""
+    for family in families:
+        for sample in family.samples:
+            if not sample.name.endswith("_bucket"):
+                pairs = ", ".join(f"{key}={_quoted(value)}" for key, value in sorted(sample.labels.items()))
+                yield Row(sample.name, family.type, pairs, human_number(sample.value))
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") + '"'
+
+
+def human_number(value: float) -> str:
+    """``1,284,310`` for whole numbers, six significant digits for others."""
+    if not math.isfinite(value):
+        return str(json_number(value))
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.6g}"
+
+
+FORMATS: dict[str, Callable[[Snapshot], bytes]] = {"prometheus": to_text, "openmetrics": to_openmetrics}

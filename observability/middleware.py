@@ -1,0 +1,264 @@
+"""Times and counts every request, under WSGI and ASGI, without a thread hop."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
+from functools import lru_cache
+from time import perf_counter
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.contrib.admindocs.views import simplify_regex
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from . import activity, metrics
+from .conf import get_conf
+from .labels import CLIENT_CLOSED, UNMATCHED
+from .labels import method as method_label
+
+GetResponse = Callable[[HttpRequest], Any]
+ESCAPED = re.compile(r"\\(\W)")  # a character that is itself in the path, as the dot in ``\.html``
+SESSION_KEY = "_auth_user_id"  # django.contrib.auth.SESSION_KEY, without loading an app that may not be installed
+
+
+class MetricsMiddleware:
+    """Put it first, so that the time of all other middleware is counted."""
+
+    sync_capable = async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        if not get_conf().METRICS_ENABLED:
+            raise MiddlewareNotUsed("METRICS_ENABLED is off")
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self.answer_async(request)
+        observation = Observation(request)
+        try:
+            response: HttpResponseBase = self.get_response(request)
+        except BaseException as error:
+            observation.fail(error)
+            raise
+        observation.answer(response)
+        return response
+
+    async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        """The same with an ``await``."""
+        observation = Observation(request)
+        try:
+            response: HttpResponseBase = await self.get_response(request)
+        except BaseException as error:
+            observation.fail(error)
+            raise
+        observation.answer(response)
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """An exception left the view; Django makes a response of it."""
+        count_exception(request, exception)
+
+
+class Observation:
+    """One request, from its entry to its last byte; recorded once, whichever way it ends."""
+
+    __slots__ = ("done", "first_byte", "method", "request", "sent", "start")
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.start = perf_counter()
+        self.request = request
+        self.method = method_label(request.method)
+        self.done = False
+        self.sent = 0
+        self.first_byte: float | None = None
+        in_progress(self.method, 1)
+
+    def answer(self, response: HttpResponseBase) -> None:
+        """Record a complete response; watch one that is still to be sent."""
+        try:
+            if response.streaming:
+                self._watch(cast(StreamingHttpResponse, response))
+            else:
+                self._finish(response.status_code, self._body_size(cast(HttpResponse, response)))
+            _see_user(self.request)
+        except Exception as error:
+            _report(error)
+            self.finish(response.status_code)
+
+    def _body_size(self, response: HttpResponse) -> int:
+        """A server sends no body in answer to HEAD, whatever the view gave."""
+        return 0 if self.method == "HEAD" else len(response.content)
+
+    def fail(self, error: BaseException) -> None:
+        """No response: the client went away, or the server is stopping."""
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if not cancelled:
+            count_exception(self.request, error)
+        self.finish(CLIENT_CLOSED if cancelled else 500)
+
+    def finish(self, status: int, size: int | None = None) -> None:
+        """Record, unless that was done before."""
+        try:
+            self._finish(status, size)
+        except Exception as error:
+            _report(error)
+
+    def _finish(self, status: int, size: int | None) -> None:
+        if self.done:
+            return
+        self.done = True
+        in_progress(self.method, -1)
+        seconds = perf_counter() - self.start
+        request = self.request
+        match = request.resolver_match
+        recorder = recorder_for(self.method, match.route if match else None, status)
+        if self.first_byte is not None:
+            recorder.first_byte(self.first_byte)
+        recorder.record(seconds, size, request.META.get("CONTENT_LENGTH"))
+
+    # Streams
+
+    def _watch(self, response: StreamingHttpResponse) -> None:
+        status = response.status_code
+        if getattr(response, "file_to_stream", None) is not None:
+            # The server may send the file by itself and closes the response then; wrapping it would prevent that.
+            size = response.headers.get("Content-Length", "")
+            closed = lambda: self.finish(status, int(size) if size.isdecimal() else None)  # noqa: E731
+        else:
+            content = response.streaming_content
+            wrap: Any = self._pass_on_async if response.is_async else self._pass_on
+            response.streaming_content = wrap(content, status)
+            closed = lambda: self.finish(CLIENT_CLOSED, self.sent)  # noqa: E731  # no more than a fallback
+        cast(Any, response)._resource_closers.append(closed)
+
+    def _pass_on(self, content: Iterator[bytes], status: int) -> Iterator[bytes]:
+        try:
+            for part in content:
+                self._part(part)
+                yield part
+        except BaseException as error:
+            self._broken(error, status)
+            raise
+        self.finish(status, self.sent)
+
+    async def _pass_on_async(self, content: AsyncIterator[bytes], status: int) -> AsyncIterator[bytes]:
+        try:
+            async for part in content:
+                self._part(part)
+                yield part
+        except BaseException as error:
+            self._broken(error, status)
+            raise
+        self.finish(status, self.sent)
+
+    def _part(self, part: bytes) -> None:
+        if self.first_byte is None:
+            self.first_byte = perf_counter() - self.start
+        self.sent += len(part)
+
+    def _broken(self, error: BaseException, status: int) -> None:
+        gone = isinstance(error, GeneratorExit | asyncio.CancelledError)
+        if not gone:
+            count_exception(self.request, error)
+        self.finish(CLIENT_CLOSED if gone else status, self.sent)
+
+
+class Recorder:
+    """The series of one method, route and status, looked up once."""
+
+    __slots__ = ("count", "duration", "labels", "response_size")
+
+    def __init__(self, *labels: Any) -> None:
+        self.labels = labels
+        self.count = metrics.series(metrics.http_requests_total, *labels)
+        self.duration = metrics.series(metrics.http_request_duration_seconds, *labels[:2])
+        self.response_size = metrics.series(metrics.http_response_size_bytes, *labels[:2])
+
+    def record(self, seconds: float, size: int | None, content_length: str | None) -> None:
+        """One request; sizes are in bytes, ``content_length`` is the header as it came."""
+        self.count.inc()
+        self.duration.observe(seconds)
+        if size is not None:
+            self.response_size.observe(size)
+        if content_length and content_length != "0" and content_length.isdecimal():
+            metrics.observe(metrics.http_request_size_bytes, int(content_length[:18]), *self.labels[:2])
+
+    def first_byte(self, seconds: float) -> None:
+        """The time to the first byte of a stream."""
+        metrics.observe(metrics.http_stream_first_byte_seconds, seconds, *self.labels[:2])
+
+
+_recorders: dict[tuple[str, str | None, int], Recorder] = {}
+
+
+def recorder_for(method: str, route: str | None, status: int) -> Recorder:
+    """The recorder, kept unless its series are past their cap: then each request counts as refused."""
+    key = method, route, status
+    recorder = _recorders.get(key)
+    if recorder is None:
+        recorder = Recorder(method, endpoint(route), status)
+        if all(metrics.find(metric, *values) is not None for metric, *values in _series_of(recorder)):
+            _recorders[key] = recorder
+    return recorder
+
+
+def _series_of(recorder: Recorder) -> Iterator[tuple[Any, ...]]:
+    yield metrics.http_requests_total, *recorder.labels
+    yield metrics.http_request_duration_seconds, *recorder.labels[:2]
+    yield metrics.http_response_size_bytes, *recorder.labels[:2]
+
+
+@lru_cache(maxsize=4096)
+def endpoint(route: str | None) -> str:
+    """A route template with a leading slash; regular expressions are simplified to the names of their groups."""
+    if route is None:
+        return UNMATCHED
+    if "^" in route or "(?P<" in route or "\\" in route:
+        route = ESCAPED.sub(r"\1", simplify_regex(route))
+    return route if route.startswith("/") else f"/{route}"
+
+
+@lru_cache(maxsize=16)  # methods are ten at the most
+def _in_progress_gauge(method: str) -> Any:
+    return metrics.series(metrics.http_requests_in_progress, method)
+
+
+def in_progress(method: str, change: int) -> None:
+    """Requests being handled now."""
+    try:
+        _in_progress_gauge(method).inc(change)
+    except Exception as error:
+        _report(error)
+
+
+def count_exception(request: HttpRequest, error: BaseException) -> None:
+    """An exception that left the view, by class name."""
+    try:
+        match = request.resolver_match
+        route = endpoint(match.route if match else None)
+        metrics.count(metrics.http_exceptions_total, route, type(error).__name__)
+    except Exception as own:
+        _report(own)
+
+
+def _see_user(request: HttpRequest) -> None:
+    """Tell of a signed-in user, where the request itself found out who that is: asking would cost a query."""
+    session = getattr(request, "session", None)
+    if session is not None and session.accessed:
+        user_id = session.get(SESSION_KEY)
+        if user_id is not None:
+            activity.seen(user_id)
+
+
+def _report(error: Exception) -> None:
+    """A fault of ours: the host's response goes out unchanged."""
+    with suppress(Exception):
+        metrics.drop("http_requests_total", "error", error=error)

@@ -1,0 +1,28 @@
+"""What the app itself keeps in the database, and the permission to read metrics."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Metric(models.Model):  # noqa: DJ008  # there are no rows
+    """No table: it gives the admin's page its place and the permission ``observability.view_metric`` its name."""
+
+    class Meta:
+        managed = False
+        default_permissions = ("view",)
+        verbose_name = "metric"
+        verbose_name_plural = "Metrics"
+
+
+class ActiveUser(models.Model):
+    """When a signed-in user was last seen; used where the cache is no Redis. Ids are text: user models differ."""
+
+    user_id = models.CharField(max_length=64, primary_key=True)
+    seen_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.user_id

@@ -1,0 +1,204 @@
+"""Domain signals from any project's own models: on commit, once per transition.
+
+A transition is a change of the status column that was committed. ``transition()`` makes one with a conditional UPDATE,
+so that of many racing writers exactly one wins and counts. A plain ``save()`` is counted as well, by what the row held
+just before; two writers that save the same change at the same moment outside a transaction may both count, so code
+with concurrent writers calls ``transition()``.
+
+``QuerySet.update()``, ``bulk_update()``, ``bulk_create()`` and deletions send no signals and count nothing: use
+``transition_all()`` in place of ``update()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from django.db import models, router, transaction
+from django.db.models.signals import post_save, pre_save
+
+from . import metrics, sources
+from .signals import ai_request_finished, job_finished, job_started, step_finished
+
+Cost = Callable[[Any], Decimal | float | None]
+Announce = Callable[[models.Model, str], None]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What is known of a tracked model: its status field, and whom to tell about a new status."""
+
+    status: str
+    announce: Announce
+
+
+_tracked: dict[type[models.Model], Tracked] = {}
+OLD_STATUS = "_observability_old_status"
+
+
+def track_jobs(
+    model: type[models.Model],
+    *,
+    job_type: str = "job_type",
+    status: str = "status",
+    running: Collection[str] = ("running",),
+    finished: Collection[str] = metrics.JOB_OUTCOMES,
+    created: str | None = "created_at",
+    started: str | None = "started_at",
+    ended: str | None = "finished_at",
+    duration: str | None = None,
+    cost: Cost | None = None,
+) -> None:
+    """Send ``job_started`` and ``job_finished`` for a model, and count its running rows as ``active_jobs``.
+
+    The arguments name fields; one that the model does not have is None. Without ``duration`` (seconds) the time
+    between ``started`` and ``ended`` is taken. ``cost`` gives the AI cost of a job in USD, or None.
+    """
+
+    def announce(job: models.Model, now: str) -> None:
+        about = {"instance": job, "job_type": _field(job, job_type)}
+        if now in running:
+            job_started.send_robust(model, **about, queue_wait=_seconds(job, created, started))
+        if now in finished:
+            seconds = _field(job, duration) if duration else _seconds(job, started, ended)
+            spent = cost(job) if cost else None
+            job_finished.send_robust(model, **about, status=now, duration=seconds, cost=spent)
+
+    def count_running() -> float:
+        return model._default_manager.filter(**{f"{status}__in": running}).count()
+
+    _track(model, Tracked(status, announce))
+    sources.register(sources.DATABASE, metrics.active_jobs, count_running, key=model)
+
+
+def track_steps(
+    model: type[models.Model],
+    *,
+    step: str = "name",
+    status: str = "status",
+    finished: Collection[str] = ("success", "failed"),
+    duration: str | None = "duration",
+) -> None:
+    """Send ``step_finished`` for a model. The arguments name fields; ``duration`` is in seconds."""
+
+    def announce(row: models.Model, now: str) -> None:
+        if now in finished:
+            about = {"step": _field(row, step), "status": now, "duration": _field(row, duration)}
+            step_finished.send_robust(model, instance=row, **about)
+
+    _track(model, Tracked(status, announce))
+
+
+def track_ai_requests(
+    model: type[models.Model],
+    *,
+    name: str = "model",
+    status: str = "status",
+    finished: Collection[str] = (*metrics.CALL_OUTCOMES, "budget_exceeded"),
+    input_tokens: str | None = "input_tokens",
+    output_tokens: str | None = "output_tokens",
+    cost: str | None = "cost",
+    duration: str | None = "duration",
+) -> None:
+    """Send ``ai_request_finished`` for a model. The arguments name fields; ``name`` is the AI model's."""
+
+    def announce(row: models.Model, now: str) -> None:
+        if now in finished:
+            ai_request_finished.send_robust(
+                model,
+                instance=row,
+                model=_field(row, name),
+                status=now,
+                input_tokens=_field(row, input_tokens),
+                output_tokens=_field(row, output_tokens),
+                cost=_field(row, cost),
+                duration=_field(row, duration),
+            )
+
+    _track(model, Tracked(status, announce))
+
+
+def transition(instance: models.Model, to: str, *, come_from: str | None = None, **fields: Any) -> bool:
+    """Move a row from one status to another, unless another writer was first.
+
+    ``come_from`` is the status that the row must still have, by default the one that ``instance`` carries; ``fields``
+    are written with it. True: this caller made the change; ``instance`` has it, and its signal is sent on commit.
+    False: nothing happened.
+    """
+    model, status = type(instance), _tracked[type(instance)].status
+    using = router.db_for_write(model, instance=instance)
+    old = getattr(instance, status) if come_from is None else come_from
+    values = {status: to, **fields}
+    rows = model._base_manager.using(using).filter(pk=instance.pk, **{status: old})
+    if old == to or not rows.update(**values):
+        return False
+    for name, value in values.items():
+        setattr(instance, name, value)
+    _announce_on_commit(instance, to, using)
+    return True
+
+
+def transition_all(queryset: models.QuerySet[Any], to: str, **fields: Any) -> int:
+    """``QuerySet.update()`` that counts: each row by itself. The number of rows that this caller changed."""
+    return sum(transition(instance, to, **fields) for instance in queryset.exclude(**{_status_of(queryset): to}))
+
+
+def _status_of(queryset: models.QuerySet[Any]) -> str:
+    return _tracked[queryset.model].status
+
+
+def _track(model: type[models.Model], tracked: Tracked) -> None:
+    _tracked[model] = tracked
+    pre_save.connect(_remember_status, sender=model, dispatch_uid="observability.tracking._remember_status")
+    post_save.connect(_compare_status, sender=model, dispatch_uid="observability.tracking._compare_status")
+
+
+def _remember_status(
+    sender: type[models.Model],
+    instance: models.Model,
+    using: str,
+    update_fields: Collection[str] | None = None,
+    raw: bool = False,
+    **kwargs: object,
+) -> None:
+    """Ask the row itself: what the instance once loaded may be long out of date."""
+    status = _tracked[sender].status
+    if raw or (update_fields is not None and status not in update_fields):
+        instance.__dict__[OLD_STATUS] = getattr(instance, status)
+    elif not instance._state.adding:
+        instance.__dict__[OLD_STATUS] = _stored_status(sender, instance, status, using)
+
+
+def _stored_status(sender: type[models.Model], instance: models.Model, status: str, using: str) -> str | None:
+    rows = sender._base_manager.using(using).filter(pk=instance.pk)
+    if transaction.get_connection(using).in_atomic_block:
+        rows = rows.select_for_update()  # the save takes this lock a moment later anyway
+    return rows.values_list(status, flat=True).first()
+
+
+def _compare_status(sender: type[models.Model], instance: models.Model, using: str, **kwargs: object) -> None:
+    now = getattr(instance, _tracked[sender].status)
+    if instance.__dict__.pop(OLD_STATUS, None) != now:
+        _announce_on_commit(instance, now, using)
+
+
+def _announce_on_commit(instance: models.Model, now: str, using: str) -> None:
+    """``robust``: what goes wrong in telling others must not reach the one who committed."""
+    announce = _tracked[type(instance)].announce
+    transaction.on_commit(partial(announce, instance, now), using=using, robust=True)
+
+
+def _field(instance: models.Model, name: str | None) -> Any:
+    return getattr(instance, name) if name else None
+
+
+def _seconds(instance: models.Model, begin: str | None, end: str | None) -> float | None:
+    """Between two timestamps; a clock that was set back in between gives 0."""
+    first, last = _field(instance, begin), _field(instance, end)
+    if isinstance(first, datetime) and isinstance(last, datetime):
+        return max(0.0, (last - first).total_seconds())
+    return None

@@ -1,0 +1,91 @@
+"""The endpoints: metrics as text, OpenMetrics and JSON, and health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, JsonResponse
+from django.views.decorators.cache import cache_control
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from . import access, exposition
+from . import health as checks
+from .conf import get_conf
+
+OPENMETRICS_VERSIONS = ("1.0.0", "0.0.1")
+
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def endpoint(view: View) -> View:
+    """What all endpoints share: GET and HEAD only, never stored, and no transaction, which would need the database."""
+    return transaction.non_atomic_requests(cache_control(no_store=True)(require_safe(view)))
+
+
+def closed_to_strangers(view: View) -> View:
+    """404 while metrics are off, 401 for callers without access."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest) -> HttpResponse:
+        if not get_conf().METRICS_ENABLED:
+            return HttpResponseNotFound("Metrics are off.\n", content_type="text/plain; charset=utf-8")
+        if not access.may_read(request):
+            return _unauthorized()
+        return view(request)
+
+    return guarded
+
+
+def _unauthorized() -> HttpResponse:
+    message = "A bearer token, an allowed address or a permitted staff account is needed.\n"
+    headers = {"WWW-Authenticate": 'Bearer realm="metrics"'}
+    return HttpResponse(message, status=401, headers=headers, content_type="text/plain; charset=utf-8")
+
+
+@endpoint
+@closed_to_strangers
+@gzip_page
+@vary_on_headers("Accept")
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus text, or OpenMetrics when ``Accept`` prefers it; ``?name[]=`` selects."""
+    families = exposition.snapshot(request.GET.getlist("name[]"))
+    if _prefers_openmetrics(request):
+        return HttpResponse(exposition.to_openmetrics(families), content_type=exposition.OPENMETRICS)
+    return HttpResponse(exposition.to_text(families), content_type=exposition.TEXT)
+
+
+def _prefers_openmetrics(request: HttpRequest) -> bool:
+    """Whether OpenMetrics comes before anything that plain text satisfies."""
+    for accepted in request.accepted_types:  # the most wanted first
+        if accepted.main_type == "application" and accepted.sub_type == "openmetrics-text":
+            if accepted.params.get("version", "1.0.0") in OPENMETRICS_VERSIONS:
+                return True
+        elif accepted.match("text/plain"):
+            return False
+    return False
+
+
+@endpoint
+@closed_to_strangers
+@gzip_page
+def metrics_json(request: HttpRequest) -> HttpResponse:
+    """The same numbers as strict JSON."""
+    families = exposition.snapshot(request.GET.getlist("name[]"))
+    return JsonResponse(exposition.to_dict(families), json_dumps_params={"allow_nan": False})
+
+
+@endpoint
+def health(request: HttpRequest) -> HttpResponse:
+    """200 or 503. ``?live`` asks nothing but this process; callers with access see each check."""
+    enabled: dict[str, object] = {"metrics_enabled": get_conf().METRICS_ENABLED}
+    if "live" in request.GET:
+        return JsonResponse({"status": "healthy"} | enabled)
+    report = checks.examine()
+    answer: dict[str, object] = {"status": "healthy" if report.healthy else "unhealthy"} | enabled
+    if access.may_read_without_session(request) or (report.healthy and access.may_read(request)):
+        answer["checks"] = report.details()
+    return JsonResponse(answer, status=200 if report.healthy else 503)

@@ -1,0 +1,103 @@
+"""Views that misbehave in the ways that real ones do, beside the site's own addresses."""
+
+import asyncio
+import threading
+import time
+
+from django.core.exceptions import PermissionDenied
+from django.http import FileResponse, Http404, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.urls import include, path, re_path
+
+from project.urls import urlpatterns as site_urls
+
+
+def ok(request, **kwargs):
+    return HttpResponse(b"x" * int(request.GET.get("size", 2)), status=int(request.GET.get("status", 200)))
+
+
+def fail(request):
+    raise RuntimeError("the view's own fault")
+
+
+def missing(request):
+    raise Http404
+
+
+def forbidden(request):
+    raise PermissionDenied
+
+
+def slow(request):
+    time.sleep(float(request.GET.get("seconds", 0.1)))
+    return HttpResponse("done")
+
+
+def stream(request):
+    parts, pause = int(request.GET.get("parts", 3)), float(request.GET.get("pause", 0))
+
+    def content():
+        for _ in range(parts):
+            time.sleep(pause)
+            yield b"0123456789"
+        if "fail" in request.GET:
+            raise RuntimeError("in the middle of a stream")
+
+    return StreamingHttpResponse(content())
+
+
+def file(request):
+    return FileResponse(open(__file__, "rb"))  # the response closes it
+
+
+async def async_ok(request):
+    return JsonResponse({"thread": threading.get_ident(), "main": threading.main_thread().ident})
+
+
+async def async_slow(request):
+    await asyncio.sleep(float(request.GET.get("seconds", 0.1)))
+    return HttpResponse("done")
+
+
+async def async_fail(request):
+    raise RuntimeError("the view's own fault")
+
+
+async def async_stream(request):
+    parts, pause = int(request.GET.get("parts", 3)), float(request.GET.get("pause", 0))
+
+    async def content():
+        for _ in range(parts):
+            yield b"0123456789"
+            await asyncio.sleep(pause)
+
+    return StreamingHttpResponse(content())
+
+
+def who(request):
+    return HttpResponse(str(request.user.pk))
+
+
+nested = [
+    re_path(r"^items/(?P<item>[0-9]+)/(?:edit/)?$", ok),
+    re_path(r"^report\.v(?P<version>\d)\.html$", ok),
+    path("<slug:name>", ok),
+]
+
+urlpatterns = [
+    path("ok", ok),
+    path("jobs/<uuid:job_id>", ok),
+    re_path(r"^archive/(?P<year>[0-9]{4})/(\d+)/$", ok),
+    path("shop/<int:shop>/", include(nested)),
+    path("fail", fail),
+    path("missing", missing),
+    path("forbidden", forbidden),
+    path("slow", slow),
+    path("stream", stream),
+    path("file", file),
+    path("async/ok", async_ok),
+    path("async/slow", async_slow),
+    path("async/fail", async_fail),
+    path("async/stream", async_stream),
+    path("who", who),
+    *site_urls,
+]
