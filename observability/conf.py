@@ -32,7 +32,7 @@ class Conf:
     MAX_SERIES: int = 1000
     ACTIVE_USERS_SECONDS: int = 300
     CACHE_ALIAS: str = "default"
-    SOURCE_TIMEOUT: float = 0.8
+    SOURCE_TIMEOUT: float = 0.5
     HEALTH_TIMEOUT: float = 2.0
     HEALTH_CHECKS: tuple[str, ...] = ("observability.health.check_database",)
 

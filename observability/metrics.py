@@ -6,6 +6,7 @@ import (a system check tells it), and finds none of ours in its own registry.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial, wraps
@@ -239,6 +240,22 @@ def drop(metric: str, reason: str, why: str = "", *args: object, error: BaseExce
     warn(f"{metric} {reason}", f"{metric}: a sample was refused ({reason}) {why}", *args, error=error)
 
 
+def adder(child: Any) -> Callable[[float], None]:
+    """The ``inc`` of a counter's or gauge's child, past its checks: half the time, for numbers known to be good."""
+    return cast(Callable[[float], None], child._value.inc)
+
+
+def observer(child: Any) -> Callable[[float], None]:
+    """The ``observe`` of a histogram's child, past its checks."""
+    add, bounds, buckets = child._sum.inc, child._upper_bounds, [bucket.inc for bucket in child._buckets]
+
+    def observe(value: float) -> None:
+        add(value)
+        buckets[bisect_left(bounds, value)](1)
+
+    return observe
+
+
 def _number(metric: MetricWrapperBase, value: object) -> float | None:
     """The value when it is one to record; a bad one is counted as dropped."""
     amount = labels.number(value)
@@ -382,7 +399,7 @@ class MetricsCollector:
         count(ai_tokens_total, model, by=tokens)
         observe(ai_request_duration_seconds, duration, model)
         observe(ai_cost_usd, cost, model)
-        if labels.number(cost) is None and (status == "success" or tokens is not UNSET):
+        if labels.number(cost) is None and (status == "success" or labels.number(tokens)):
             count(ai_unpriced_requests_total, model)
 
     @staticmethod

@@ -59,12 +59,21 @@ class MetricsMiddleware:
         except BaseException as error:
             observation.fail(error)
             raise
-        observation.answer(response)
+        if _was_cancelled():
+            observation.finish(CLIENT_CLOSED)
+        else:
+            observation.answer(response)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         """An exception left the view; Django makes a response of it."""
         count_exception(request, exception)
+
+
+def _was_cancelled() -> bool:
+    """The client went away while a sync view ran in its thread: the view's response comes all the same."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Observation:
@@ -178,16 +187,16 @@ class Recorder:
 
     def __init__(self, *labels: Any) -> None:
         self.labels = labels
-        self.count = metrics.series(metrics.http_requests_total, *labels)
-        self.duration = metrics.series(metrics.http_request_duration_seconds, *labels[:2])
-        self.response_size = metrics.series(metrics.http_response_size_bytes, *labels[:2])
+        self.count = metrics.adder(metrics.series(metrics.http_requests_total, *labels))
+        self.duration = metrics.observer(metrics.series(metrics.http_request_duration_seconds, *labels[:2]))
+        self.response_size = metrics.observer(metrics.series(metrics.http_response_size_bytes, *labels[:2]))
 
     def record(self, seconds: float, size: int | None, content_length: str | None) -> None:
         """One request; sizes are in bytes, ``content_length`` is the header as it came."""
-        self.count.inc()
-        self.duration.observe(seconds)
+        self.count(1)
+        self.duration(seconds)
         if size is not None:
-            self.response_size.observe(size)
+            self.response_size(size)
         if content_length and content_length != "0" and content_length.isdecimal():
             metrics.observe(metrics.http_request_size_bytes, int(content_length[:18]), *self.labels[:2])
 
@@ -227,14 +236,14 @@ def endpoint(route: str | None) -> str:
 
 
 @lru_cache(maxsize=16)  # methods are ten at the most
-def _in_progress_gauge(method: str) -> Any:
-    return metrics.series(metrics.http_requests_in_progress, method)
+def _in_progress_gauge(method: str) -> Callable[[float], None]:
+    return metrics.adder(metrics.series(metrics.http_requests_in_progress, method))
 
 
 def in_progress(method: str, change: int) -> None:
     """Requests being handled now."""
     try:
-        _in_progress_gauge(method).inc(change)
+        _in_progress_gauge(method)(change)
     except Exception as error:
         _report(error)
 

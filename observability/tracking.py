@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models, router, transaction
 from django.db.models.signals import post_save, pre_save
 
@@ -187,13 +187,23 @@ def _compare_status(sender: type[models.Model], instance: models.Model, using: s
 
 
 def _announce_on_commit(instance: models.Model, now: str, using: str) -> None:
-    """``robust``: what goes wrong in telling others must not reach the one who committed."""
-    announce = _tracked[type(instance)].announce
-    transaction.on_commit(partial(announce, instance, now), using=using, robust=True)
+    def announce() -> None:
+        _tracked[type(instance)].announce(instance, now)
+
+    # robust: what goes wrong in telling others must not reach the one who committed
+    transaction.on_commit(announce, using=using, robust=True)
 
 
 def _field(instance: models.Model, name: str | None) -> Any:
-    return getattr(instance, name) if name else None
+    """The value as the database would give it back: a new row may still carry a number as text."""
+    if name is None:
+        return None
+    value = getattr(instance, name)
+    try:
+        field = instance._meta.get_field(name)
+    except FieldDoesNotExist:
+        return value  # a property
+    return field.to_python(value) if isinstance(field, models.Field) else value
 
 
 def _seconds(instance: models.Model, begin: str | None, end: str | None) -> float | None:

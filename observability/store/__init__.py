@@ -36,11 +36,11 @@ def folder() -> Path | None:
 def install() -> None:
     """Have every metric made from now on, of any library, keep its values in the configured folder."""
     conf = get_conf()
-    if not (conf.METRICS_ENABLED and conf.PROMETHEUS_MULTIPROC_DIR):
+    if not conf.METRICS_ENABLED:
         return
     path = Path(conf.PROMETHEUS_MULTIPROC_DIR).absolute()
-    if not _usable(path):
-        values.ValueClass = values.MutexValue  # the site runs without the store; a check tells
+    if not conf.PROMETHEUS_MULTIPROC_DIR or not _usable(path):
+        values.ValueClass = values.MutexValue  # set but empty, the variable means the current folder to the library
         return
     os.environ[FOLDER_VARIABLE] = str(path)
     if not values.ValueClass._multiprocess:
@@ -48,6 +48,7 @@ def install() -> None:
 
 
 def _usable(path: Path) -> bool:
+    """A site whose folder cannot be used runs without it; a check tells."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

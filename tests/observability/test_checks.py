@@ -24,7 +24,8 @@ def test_the_site_itself_has_nothing_to_say(messages):
 
 
 @pytest.mark.parametrize(
-    ("key", "nearest"), [("METRICS_TOKN", "METRICS_TOKEN"), ("max_series", "MAX_SERIES"), ("HEALTH_CHECK", "HEALTH_CHECKS")]
+    ("key", "nearest"),
+    [("METRICS_TOKN", "METRICS_TOKEN"), ("max_series", "MAX_SERIES"), ("HEALTH_CHECK", "HEALTH_CHECKS")],
 )
 def test_an_unknown_key_is_an_error_with_the_nearest_name(messages, key, nearest):
     message = messages(**{key: 1})["observability.E002"]
@@ -94,7 +95,10 @@ def test_the_environment_gives_the_defaults_and_the_dictionary_wins(own_process)
     code = """
 from django.conf import settings
 from observability.conf import get_conf
-def values(): get_conf.cache_clear(); conf = get_conf(); return [conf.APP_VERSION, conf.PROMETHEUS_PORT, conf.METRICS_ENABLED]
+def values():
+    get_conf.cache_clear()
+    conf = get_conf()
+    return [conf.APP_VERSION, conf.PROMETHEUS_PORT, conf.METRICS_ENABLED]
 settings.OBSERVABILITY = {}
 first = values()
 settings.OBSERVABILITY = {"APP_VERSION": "2", "METRICS_ENABLED": True}
@@ -108,7 +112,7 @@ print(json.dumps([first, values()]))
     ("environment", "check"),
     [
         ({"PROMETHEUS_PORT": "http"}, "observability.E003"),
-        ({"PROMETHEUS_MULTIPROC_DIR": ""}, None),
+        ({"PROMETHEUS_MULTIPROC_DIR": ""}, "observability.I001"),
         ({"PROMETHEUS_MULTIPROC_DIR": "/dev/null/x"}, "observability.W002"),
     ],
 )

@@ -26,9 +26,7 @@ def test_each_method_of_the_contract_records_what_it_says():
         assert_increases("http_requests_total", method="GET", endpoint="/api/health", status="200"),
         assert_increases("http_request_duration_seconds_sum", by=0.01, method="GET", endpoint="/api/health"),
     ):
-        MetricsCollector.record_http_request(
-            method="GET", endpoint="/api/health", status=200, duration=0.01, size=0
-        )
+        MetricsCollector.record_http_request(method="GET", endpoint="/api/health", status=200, duration=0.01, size=0)
     with (
         assert_increases("automation_jobs_total", status="success"),
         assert_increases("automation_job_results_total", job_type="notion_vercel", status="success"),
@@ -60,7 +58,9 @@ def test_gauges_are_absent_until_somebody_sets_them(own_process):
     code = """
 from observability import exposition, store
 from observability.metrics import MetricsCollector
-def gauges(): return {f.name: f.samples[0].value for f in exposition.snapshot(answers={}) if f.name.startswith(("active", "database"))}
+def gauges():
+    families = exposition.snapshot(answers={})
+    return {f.name: f.samples[0].value for f in families if f.name.startswith(("active", "database"))}
 before = gauges()
 MetricsCollector.set_active_users(3); MetricsCollector.set_active_jobs(1); MetricsCollector.set_database_connections(5)
 print(json.dumps([before, gauges(), bool(store.folder())]))
@@ -170,11 +170,13 @@ print(json.dumps(MetricsCollector.get_metrics_dict()))
     def zeros(name, *labels):
         samples = families[name]["samples"]
         assert all(sample["value"] == 0 for sample in samples)
-        return {tuple(sample["labels"][label] for label in labels) for sample in samples if "le" not in sample["labels"]}
+        own = [sample["labels"] for sample in samples if "le" not in sample["labels"]]
+        return {tuple(found[label] for label in labels) for found in own}
 
     assert zeros("automation_jobs_total", "status") == {("success",), ("failed",), ("cancelled",)}
     assert ("site_check",) in zeros("automation_job_duration_seconds", "job_type")
-    assert zeros("automation_job_steps_total", "step", "status") == {("fetch_path", "success"), ("fetch_path", "failed")}
+    outcomes = {("fetch_path", "success"), ("fetch_path", "failed")}
+    assert zeros("automation_job_steps_total", "step", "status") == outcomes
     assert zeros("vercel_deployments_total", "status") == {("success",), ("failed",), ("cancelled",)}
     assert zeros("vercel_deployment_duration_seconds") == {()}
     assert "http_requests_total" not in families

@@ -55,12 +55,15 @@ def test_text_openmetrics_and_json_give_the_same_numbers(reader):
     from_text = samples(parse_text(text.content.decode()))
     assert len(from_text) > 30
     assert from_text == samples(parse_openmetrics(openmetrics.content.decode()))
-    assert from_text.items() == {
-        (sample["name"], tuple(sorted(sample["labels"].items()))): sample["value"]
-        for name, family in as_json.items()
-        for sample in family["samples"]
-        if not name.startswith(("http_", "observability_", "database_connections"))
-    }.items()
+    assert (
+        from_text.items()
+        == {
+            (sample["name"], tuple(sorted(sample["labels"].items()))): sample["value"]
+            for name, family in as_json.items()
+            for sample in family["samples"]
+            if not name.startswith(("http_", "observability_", "database_connections"))
+        }.items()
+    )
 
 
 PROMETHEUS_2 = (

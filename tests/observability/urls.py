@@ -3,14 +3,17 @@
 import asyncio
 import threading
 import time
+from pathlib import Path
 
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 
 from project.urls import urlpatterns as site_urls
 
 
+@csrf_exempt
 def ok(request, **kwargs):
     return HttpResponse(b"x" * int(request.GET.get("size", 2)), status=int(request.GET.get("status", 200)))
 
@@ -46,7 +49,7 @@ def stream(request):
 
 
 def file(request):
-    return FileResponse(open(__file__, "rb"))  # the response closes it
+    return FileResponse(Path(__file__).open("rb"))  # the response closes it
 
 
 async def async_ok(request):

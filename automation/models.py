@@ -1,0 +1,153 @@
+"""Jobs, the steps they took and the AI requests they paid for."""
+
+import uuid
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Count, Q, Sum
+from django.utils import timezone
+
+
+class JobStatus(models.TextChoices):
+    """The states of a job; the last three are final."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(models.TextChoices):
+    """The states of a step; the last two are final."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+class AIRequestStatus(models.TextChoices):
+    """How a request to a model ended."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    BUDGET_EXCEEDED = "budget_exceeded"
+
+
+class Job(models.Model):
+    """One run of a job type with its payload, from the request to its outcome."""
+
+    Status = JobStatus
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job_type = models.CharField(max_length=100)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    payload = models.JSONField(default=dict, blank=True)
+    result = models.JSONField(null=True, blank=True)
+    error = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    duration = models.FloatField("seconds", null=True, blank=True, help_text="By a monotonic clock.")
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="automation_jobs",
+    )
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="automation_job_newest"),
+            models.Index(fields=["status", "job_type"], name="automation_job_by_status"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=JobStatus.values),
+                name="automation_job_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(duration__isnull=True) | Q(duration__gte=0),
+                name="automation_job_duration_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_type} {self.id} ({self.status})"
+
+    def ai_cost(self) -> Decimal | None:
+        """Return what the job's AI requests cost in USD; None without any, or when a price is unknown."""
+        sums = self.ai_requests.aggregate(total=Sum("cost"), priced=Count("cost"), requests=Count("id"))
+        return sums["total"] if sums["priced"] == sums["requests"] else None
+
+
+class Step(models.Model):
+    """One step of a job; its name is a metric label, so what varies goes to detail."""
+
+    Status = StepStatus
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=100)
+    detail = models.TextField(blank=True, default="")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    duration = models.FloatField("seconds", null=True, blank=True, help_text="By a monotonic clock.")
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["job", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "position"], name="automation_step_position_unique"),
+            models.CheckConstraint(
+                condition=Q(status__in=StepStatus.values),
+                name="automation_step_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(duration__isnull=True) | Q(duration__gte=0),
+                name="automation_step_duration_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.position}. {self.name} {self.detail}".rstrip() + f" ({self.status})"
+
+
+class AIRequest(models.Model):
+    """One request to a model; outlives its job, because the money is spent."""
+
+    Status = AIRequestStatus
+
+    job = models.ForeignKey(Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="ai_requests")
+    model = models.CharField(max_length=200)
+    status = models.CharField(max_length=16, choices=Status.choices)
+    input_tokens = models.PositiveIntegerField(default=0)
+    output_tokens = models.PositiveIntegerField(default=0)
+    cost = models.DecimalField(
+        "cost in USD", max_digits=14, decimal_places=8, null=True, blank=True, help_text="Empty: unknown."
+    )
+    duration = models.FloatField("seconds", null=True, blank=True, help_text="By a monotonic clock.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = "AI request"
+        ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["-created_at", "-id"], name="automation_ai_newest")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=AIRequestStatus.values),
+                name="automation_ai_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(cost__isnull=True) | Q(cost__gte=0), name="automation_ai_cost_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} ({self.status})"

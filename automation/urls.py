@@ -1,0 +1,7 @@
+"""Include at any prefix: start, jobs, jobs/<uuid:job_id>, docs and openapi.json."""
+
+from django.urls import path
+
+from automation.api import api
+
+urlpatterns = [path("", api.urls)]

@@ -1,0 +1,1 @@
+"""What the app costs, beside its peers: ``python -m benchmarks``."""

@@ -1,0 +1,148 @@
+"""A web server to check, job types of the tests' own, and hands that start jobs."""
+
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pydantic
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import transaction
+
+from automation import jobs
+from automation.models import Job
+
+TOKEN = "token-of-the-tests"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """/200 … /599 answer with that status, /moved leads away, /slow and /drip take their time, /cut hangs up."""
+
+    def do_GET(self) -> None:
+        self.server.seen.append(self.path)
+        name = self.path.partition("?")[0].strip("/")
+        getattr(self, f"answer_{name}", self.answer_status)()
+
+    def answer_status(self, body: bytes = b"hello") -> None:
+        name = self.path.partition("?")[0].strip("/")
+        self.send_response(int(name) if name.isdecimal() else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def answer_moved(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", self.server.elsewhere)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def answer_slow(self) -> None:
+        self.server.closing.wait(5)
+
+    def answer_drip(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        while not self.server.closing.wait(0.05):
+            self.wfile.write(b".")
+
+    def answer_cut(self) -> None:
+        self.close_connection = True
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    """Knows what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen: list[str] = []
+        self.elsewhere = ""
+        self.closing = threading.Event()
+        self.host = f"127.0.0.1:{self.server_port}"
+        self.url = f"http://{self.host}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that gave up waiting is part of the tests."""
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """A transaction that is rolled back at its end."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def make_server() -> Iterator[Callable[[], Server]]:
+    servers: list[Server] = []
+
+    def make() -> Server:
+        servers.append(Server())
+        threading.Thread(target=servers[-1].serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.closing.set()
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def web(make_server: Callable[[], Server], settings: Any) -> Server:
+    """A web server that site checks may ask."""
+    server = make_server()
+    settings.AUTOMATION = {"API_TOKEN": TOKEN, "SITE_CHECK_HOSTS": [server.host]}
+    return server
+
+
+@pytest.fixture
+def run_job() -> Callable[..., Job]:
+    """Run a job in the foreground and return its row, however it ended."""
+
+    def run(job_type: str, **payload: Any) -> Job:
+        try:
+            call_command("run_job", job_type, *(f"{key}={json.dumps(value)}" for key, value in payload.items()))
+        except CommandError:
+            pass
+        return Job.objects.latest("created_at")
+
+    return run
+
+
+@pytest.fixture
+def check(web: Server, run_job: Callable[..., Job]) -> Callable[..., Job]:
+    """Check these paths of the server."""
+    return lambda *paths: run_job("site_check", base_url=web.url, paths=list(paths))
+
+
+@pytest.fixture
+def work() -> Iterator[Callable[[], None]]:
+    """Have the task worker do all that is queued."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)}
+    yield lambda: call_command("db_worker", batch=True, interval=0, startup_delay=False, verbosity=0)
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+class Anything(pydantic.BaseModel):
+    """No payload."""
+
+
+@pytest.fixture
+def job_type(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Register a function as the job type `test`, with the steps `first` and `second`."""
+
+    def register(function: Callable[[jobs.Run], Any]) -> str:
+        monkeypatch.setattr(jobs, "_registry", dict(jobs._registry))
+        jobs.job_type("test", payload=Anything, steps=("first", "second"))(lambda run, payload: function(run))
+        return "test"
+
+    return register

@@ -1,0 +1,235 @@
+"""The engine: what becomes of a job whose function does this or that."""
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.db import IntegrityError, connection, transaction
+
+from automation import jobs
+from automation.models import AIRequest, Job, Step
+from automation.transitions import finish_job, finish_step, start_job, start_step
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_the_function_returns_is_the_result(run_job, job_type):
+    job = run_job(job_type(lambda run: {"answer": [42, None, "ü"]}))
+
+    assert (job.status, job.result, job.error) == ("success", {"answer": [42, None, "ü"]}, "")
+
+
+def test_an_exception_fails_the_job_with_its_class_and_message(run_job, job_type, caplog):
+    def broken(run):
+        return {}["key"]
+
+    job = run_job(job_type(broken))
+
+    assert (job.status, job.result, job.error) == ("failed", None, "KeyError: 'key'")
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert str(job.id) in record.getMessage()
+    assert record.exc_info
+
+
+def test_an_expected_failure_is_its_sentence_and_no_error_in_the_log(run_job, job_type, caplog):
+    def failing(run):
+        raise jobs.Failure("The page is empty.")
+
+    assert run_job(job_type(failing)).error == "The page is empty."
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_an_exception_in_a_step_fails_the_step_and_the_job(run_job, job_type):
+    def failing(run):
+        with run.step("first", detail="a page"):
+            pass
+        with run.step("second"):
+            raise ValueError("no such page")
+
+    job = run_job(job_type(failing))
+
+    assert (job.status, job.error) == ("failed", "ValueError: no such page")
+    assert list(job.steps.values_list("position", "name", "detail", "status", "error")) == [
+        (1, "first", "a page", "success", ""),
+        (2, "second", "", "failed", "ValueError: no such page"),
+    ]
+
+
+def test_a_step_that_the_job_type_did_not_name_is_an_error(run_job, job_type):
+    def failing(run):
+        with run.step("third"):
+            pass
+
+    job = run_job(job_type(failing))
+
+    assert job.error.startswith("LookupError: ")
+    assert "third" in job.error
+    assert not job.steps.exists()
+
+
+@pytest.mark.parametrize("result", [object(), {1, 2}, float("nan"), {"a": float("inf")}, b"bytes", "\x00", "\ud800"])
+def test_a_result_that_cannot_be_stored_fails_the_job(run_job, job_type, result):
+    job = run_job(job_type(lambda run: result))
+
+    assert (job.status, job.result) == ("failed", None)
+    assert job.error
+
+
+@pytest.mark.parametrize(
+    ("message", "stored"),
+    [
+        ("null \x00 byte", "null \ufffd byte"),
+        ("half \ud800 pair", "half \ufffd pair"),
+        ("\x1b[2Jgone", "\ufffd[2Jgone"),
+        ("two\nlines", "two\nlines"),
+        ("x" * 100_000, "x" * 2000),
+    ],
+)
+def test_any_message_can_be_stored(run_job, job_type, message, stored):
+    def failing(run):
+        with run.step("first", detail=message):
+            raise jobs.Failure(message)
+
+    job = run_job(job_type(failing))
+
+    step = job.steps.get()
+    assert (job.status, job.error) == ("failed", stored)
+    assert (step.status, step.error, step.detail) == ("failed", stored, stored)
+
+
+def test_a_system_exit_fails_the_job_and_goes_on(job_type):
+    def leaving(run):
+        raise SystemExit(3)
+
+    job = jobs.create_job(job_type(leaving), {})
+    with pytest.raises(SystemExit):
+        jobs.run(job)
+
+    job.refresh_from_db()
+    assert (job.status, job.error) == ("failed", "SystemExit: 3")
+
+
+def test_a_job_of_a_type_that_this_worker_does_not_know_fails():
+    job = jobs.run(Job.objects.create(job_type="of tomorrow"))
+
+    assert job.status == "failed"
+    assert job.error.startswith("Unknown job type 'of tomorrow'. Known job types: site_check")
+
+
+def test_a_payload_that_does_not_fit_any_more_fails_the_job(settings):
+    job = jobs.run(Job.objects.create(job_type="site_check", payload={"base_url": "http://x", "paths": ["/"]}))
+
+    assert job.status == "failed"
+    assert job.error.startswith("base_url: Value error, host 'x' is not allowed")
+
+
+@pytest.mark.parametrize("status", ["running", "success", "failed", "cancelled"])
+def test_a_job_that_is_not_pending_is_left_alone(job_type, status):
+    calls = []
+    job = Job.objects.create(job_type=job_type(calls.append), status=status)
+
+    assert jobs.run(job).status == status
+    assert (calls, job.started_at, job.finished_at) == ([], None, None)
+
+
+def test_durations_come_from_a_clock_that_nobody_sets_back(run_job, job_type):
+    with time_machine.travel("2030-01-01 12:00", tick=True) as clock:
+
+        def set_back(run):
+            with run.step("first"):
+                clock.shift(timedelta(hours=-1))
+
+        job = run_job(job_type(set_back))
+
+    assert job.finished_at < job.started_at
+    assert 0 <= job.steps.get().duration <= job.duration < 10
+
+
+def test_a_job_that_ended_otherwise_meanwhile_stays_as_it_is(run_job, job_type):
+    def cancelled_meanwhile(run):
+        assert finish_job(Job.objects.get(pk=run.job.pk), Job.Status.CANCELLED, duration=1)
+
+    job = run_job(job_type(cancelled_meanwhile))
+
+    assert (job.status, job.duration) == ("cancelled", 1)
+
+
+def test_each_transition_happens_once():
+    job = Job.objects.create(job_type="site_check")
+    assert [start_job(job), start_job(job)] == [True, False]
+
+    step = start_step(job, 1, "fetch_path")
+    assert finish_step(step, Step.Status.SUCCESS, duration=1) is True
+    assert finish_step(step, Step.Status.FAILED, duration=2, error="late") is False
+
+    assert finish_job(job, Job.Status.SUCCESS, duration=3) is True
+    assert finish_job(job, Job.Status.FAILED, duration=4, error="late") is False
+
+    job.refresh_from_db()
+    step.refresh_from_db()
+    assert (job.status, job.duration, job.error) == ("success", 3, "")
+    assert (step.status, step.duration, step.error) == ("success", 1, "")
+
+
+def test_of_many_workers_one_runs_the_job(job_type, transactional_db):
+    calls, together = [], threading.Barrier(8)
+    job = jobs.create_job(job_type(lambda run: calls.append(time.sleep(0.05))), {})
+
+    def work(_):
+        together.wait(10)
+        try:
+            return jobs.run(Job.objects.get(pk=job.pk)).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as workers:
+        assert set(workers.map(work, range(8))) == {job.pk}
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        lambda job: Job(job_type="x", status="done"),
+        lambda job: Job(job_type="x", duration=-1),
+        lambda job: Step(job=job, position=1, name="x", status="pending"),
+        lambda job: Step(job=job, position=1, name="x", duration=-1),
+        lambda job: AIRequest(model="x", status="running"),
+        lambda job: AIRequest(model="x", status="success", cost=-1),
+    ],
+)
+def test_the_database_refuses_a_row_that_cannot_be(row):
+    job = Job.objects.create(job_type="site_check")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        row(job).save()
+
+
+def test_two_steps_cannot_have_the_same_position():
+    job = Job.objects.create(job_type="site_check")
+    start_step(job, 1, "fetch_path")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        start_step(job, 1, "fetch_path")
+
+
+def test_an_ai_request_outlives_its_job():
+    job = Job.objects.create(job_type="site_check")
+    AIRequest.objects.create(job=job, model="gpt-4", status="success", cost="0.5")
+
+    job.delete()
+
+    assert AIRequest.objects.get().job is None
+
+
+def test_a_job_says_what_it_is():
+    job = Job.objects.create(job_type="site_check")
+    step = start_step(job, 1, "fetch_path", "/")
+
+    assert str(job) == f"site_check {job.id} (pending)"
+    assert str(step) == "1. fetch_path / (running)"
+    assert str(AIRequest(model="gpt-4", status="timeout")) == "gpt-4 (timeout)"

@@ -1,0 +1,173 @@
+"""What jobs, steps and AI requests leave in the metrics: exactly."""
+
+from contextlib import ExitStack
+from decimal import Decimal
+
+import pytest
+
+from automation import jobs
+from automation.models import AIRequest, Job
+from automation.transitions import finish_job, start_job
+from observability.testing import assert_increases, metric_value
+from tests.automation.conftest import TOKEN, rolled_back
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Increases(ExitStack):
+    """Many series, each with what it must grow by."""
+
+    def __init__(self, *expected):
+        super().__init__()
+        self.expected = expected
+
+    def __enter__(self):
+        for name, by, labels in self.expected:
+            self.enter_context(assert_increases(name, by=by, **labels))
+        return super().__enter__()
+
+
+def test_a_job_of_three_steps_is_counted_once_and_its_steps_thrice(check):
+    with Increases(
+        ("automation_jobs_total", 1, {}),
+        ("automation_jobs_total", 1, {"status": "failed"}),
+        ("automation_job_results_total", 1, {"job_type": "site_check", "status": "failed"}),
+        ("automation_job_duration_seconds_count", 1, {"job_type": "site_check"}),
+        ("automation_job_queue_wait_seconds_count", 1, {"job_type": "site_check"}),
+        ("automation_job_cost_usd_count", 0, {}),
+        ("automation_job_steps_total", 3, {}),
+        ("automation_job_steps_total", 2, {"step": "fetch_path", "status": "success"}),
+        ("automation_job_steps_total", 1, {"step": "fetch_path", "status": "failed"}),
+        ("automation_step_duration_seconds_count", 3, {"step": "fetch_path"}),
+    ):
+        check("/", "/204", "/404")
+
+
+def test_durations_are_those_of_the_rows(check):
+    names = ["automation_job_duration_seconds_sum", "automation_step_duration_seconds_sum"]
+    before = [metric_value(name) for name in names]
+
+    job = check("/", "/204")
+
+    grown = [metric_value(name) - value for name, value in zip(names, before, strict=True)]
+    assert grown == pytest.approx([job.duration, sum(step.duration for step in job.steps.all())], abs=1e-9)
+
+
+def test_jobs_of_the_worker_are_counted_like_those_of_the_command(client, web, work):
+    for path in ("/", "/500", "/404"):
+        body = {"job_type": "site_check", "payload": {"base_url": web.url, "paths": [path]}}
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        client.post("/api/automation/start", body, content_type="application/json", headers=headers)
+
+    with Increases(
+        ("automation_jobs_total", 1, {"status": "success"}),
+        ("automation_jobs_total", 2, {"status": "failed"}),
+        ("automation_job_steps_total", 3, {}),
+        ("automation_job_queue_wait_seconds_count", 3, {"job_type": "site_check"}),
+    ):
+        work()
+
+
+def test_a_job_that_was_rolled_back_counts_nothing(web):
+    with (
+        assert_increases("automation_jobs_total", by=0),
+        assert_increases("automation_job_steps_total", by=0),
+        assert_increases("automation_job_queue_wait_seconds_count", by=0),
+        rolled_back(),
+    ):
+        jobs.run(jobs.create_job("site_check", {"base_url": web.url, "paths": ["/", "/404"]}))
+
+    assert not Job.objects.exists()
+
+
+def test_a_job_that_ended_is_not_counted_again(check):
+    job = check("/")
+
+    with assert_increases("automation_jobs_total", by=0):
+        job.save()
+        finish_job(job, Job.Status.FAILED, duration=1)
+        jobs.run(job)
+
+
+def test_running_jobs_are_active_jobs():
+    job = Job.objects.create(job_type="site_check")
+    assert metric_value("active_jobs") == 0
+
+    start_job(job)
+    assert metric_value("active_jobs") == 1
+
+    finish_job(job, Job.Status.CANCELLED, duration=1)
+    assert metric_value("active_jobs") == 0
+
+
+@pytest.mark.parametrize("status", ["success", "error", "timeout", "rate_limited", "budget_exceeded"])
+def test_an_ai_request_is_counted_with_its_tokens_cost_and_duration(status):
+    model = {"model": "gpt-4"}
+    with Increases(
+        ("ai_requests_total", 1, {"status": status} | model),
+        ("ai_requests_total", 1, {}),
+        ("ai_tokens_total", 150, model),
+        ("ai_token_usage_total", 100, {"type": "input"} | model),
+        ("ai_token_usage_total", 50, {"type": "output"} | model),
+        ("ai_cost_usd_count", 1, model),
+        ("ai_request_duration_seconds_count", 1, model),
+        ("ai_unpriced_requests_total", 0, model),
+    ):
+        AIRequest.objects.create(
+            model="gpt-4", status=status, input_tokens=100, output_tokens=50, cost=Decimal("0.0125"), duration=1.5
+        )
+
+
+def test_the_cost_of_ai_requests_adds_up():
+    before = metric_value("ai_cost_usd_sum", model="gpt-4")
+
+    for cost in ("0.0125", "0", "1.25"):
+        AIRequest.objects.create(model="gpt-4", status="success", cost=Decimal(cost))
+
+    assert metric_value("ai_cost_usd_sum", model="gpt-4") - before == pytest.approx(1.2625)
+
+
+def test_an_unknown_cost_is_not_zero():
+    with Increases(
+        ("ai_requests_total", 1, {"model": "new-model", "status": "success"}),
+        ("ai_tokens_total", 15, {"model": "new-model"}),
+        ("ai_unpriced_requests_total", 1, {"model": "new-model"}),
+        ("ai_cost_usd_count", 0, {}),
+    ):
+        AIRequest.objects.create(model="new-model", status="success", input_tokens=10, output_tokens=5)
+
+
+def test_ai_requests_that_were_rolled_back_count_nothing():
+    with (
+        assert_increases("ai_requests_total", by=0),
+        rolled_back(),
+    ):
+        AIRequest.objects.create(model="gpt-4", status="success", cost=1)
+
+
+def spend(run, *costs):
+    for cost in costs:
+        AIRequest.objects.create(job=run.job, model="gpt-4", status="success", cost=cost)
+
+
+@pytest.mark.parametrize("status", ["success", "failed"])
+def test_what_a_job_spent_is_recorded_by_outcome(run_job, job_type, status):
+    def spending(run):
+        spend(run, Decimal("0.25"), Decimal("0.5"))
+        if status == "failed":
+            raise jobs.Failure("It was for nothing.")
+
+    labels = {"job_type": "test", "status": status}
+    before = metric_value("automation_job_cost_usd_sum", **labels)
+    with assert_increases("automation_job_cost_usd_count", **labels):
+        run_job(job_type(spending))
+
+    assert metric_value("automation_job_cost_usd_sum", **labels) - before == pytest.approx(0.75)
+
+
+def test_a_job_with_a_request_of_unknown_cost_has_no_known_cost(run_job, job_type):
+    with (
+        assert_increases("automation_job_cost_usd_count", by=0),
+        assert_increases("automation_jobs_total", status="success"),
+    ):
+        run_job(job_type(lambda run: spend(run, Decimal("0.25"), None)))

@@ -1,0 +1,157 @@
+"""A database or Redis that is down, or accepts and never answers, costs neither the site nor its metrics."""
+
+import os
+import time
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from tests.servers import start_postgres
+from tests.site import eventually, prepare
+
+VIEWS = {"DJANGO_SETTINGS_MODULE": "tests.observability.site_settings"}
+NOBODY_LISTENS = 9  # the discard port: refused at once
+
+
+def values(text):
+    return {(s.name, s.labels.get("source", s.labels.get("endpoint"))): s.value for f in parse(text) for s in f.samples}
+
+
+def timed(call):
+    begin = time.monotonic()
+    answer = call()
+    return answer, time.monotonic() - begin
+
+
+def database(port):
+    return f"postgres://postgres@127.0.0.1:{port}/postgres"
+
+
+@pytest.fixture(params=["down", "silent"])
+def bad_port(request, silent):
+    return NOBODY_LISTENS if request.param == "down" else silent
+
+
+@contextmanager
+def stopped(url):
+    """All processes of a PostgreSQL stopped, as on a host that hangs: the kernel still accepts connections."""
+    port = str(urlsplit(url).port)
+    running = psutil.process_iter(["cmdline"])
+    server = next(process for process in running if (process.info["cmdline"] or [])[-2:] == ["-p", port])
+    processes = [server, *server.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+def test_without_its_database_the_site_starts_and_a_scrape_has_all_the_rest(site, bad_port):
+    with site(env=VIEWS, database=database(bad_port)) as running:
+        assert running.get("/api/metrics/health?live").status_code == 200
+        assert running.get("/ok").status_code == 200
+        for _ in range(3):
+            answer, seconds = timed(running.metrics)
+            found = values(answer.text)
+            assert answer.status_code == 200
+            assert seconds < 1
+            assert found["observability_source_up", "database"] == 0
+            assert found["observability_source_up", "cache"] == 1
+            assert found["http_requests_total", "/ok"] == 1
+            assert ("active_jobs", None) not in found
+
+
+def test_without_its_database_health_is_503_within_the_deadline_and_live_is_200(site, bad_port):
+    with site(env=VIEWS, workers=1, database=database(bad_port)) as running:
+        running.get("/ok")
+        worker = psutil.Process(running.processes[1])
+        threads = worker.num_threads()
+        for _ in range(4):
+            answer, seconds = timed(lambda: running.get("/api/metrics/health"))
+            assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
+            assert seconds < 2
+        assert worker.num_threads() <= threads + 1
+        answer, seconds = timed(lambda: running.get("/api/metrics/health?live"))
+        assert (answer.status_code, answer.json()["status"]) == (200, "healthy")
+        assert seconds < 0.5
+
+
+def test_with_its_database_stopped_and_back_the_site_recovers_by_itself(site):
+    """Every process of the database is stopped for a while, as on a host that hangs."""
+    url = start_postgres()
+    prepare(os.environ | {"DATABASE_URL": url, "REDIS_URL": ""})
+    with site(env=VIEWS, database=url) as running:
+        assert values(running.metrics().text)["observability_source_up", "database"] == 1
+        with stopped(url):
+            answer, seconds = timed(running.metrics)
+            assert values(answer.text)["observability_source_up", "database"] == 0
+            assert seconds < 1
+            answer, seconds = timed(lambda: running.get("/api/metrics/health"))
+            assert (answer.status_code, seconds < 2) == (503, True)
+        eventually(lambda: values(running.metrics().text)["observability_source_up", "database"], 1)
+        eventually(lambda: running.get("/api/metrics/health").status_code, 200)
+
+
+def test_without_its_redis_requests_are_unharmed_and_a_scrape_has_all_the_rest(site, bad_port):
+    settings = VIEWS | {"DJANGO_SETTINGS_MODULE": "tests.observability.checked_cache_settings"}
+    with site(env=settings, redis=f"redis://127.0.0.1:{bad_port}/0") as running:
+        session = signed_in(running)
+        for _ in range(5):
+            answer, seconds = timed(lambda: running.get("/who", headers={"Cookie": session}))
+            assert (answer.status_code, answer.text) == (200, "1")
+            assert seconds < 0.5
+        answer, seconds = timed(running.metrics)
+        found = values(answer.text)
+        assert seconds < 1
+        assert found["observability_source_up", "cache"] == 0
+        assert found["observability_source_up", "database"] == 1
+        assert ("active_users", None) not in found
+        answer, seconds = timed(lambda: running.get("/api/metrics/health"))
+        assert (answer.status_code, seconds < 2) == (503, True)
+
+
+@pytest.mark.parametrize("redis", [True, False], ids=["in Redis", "in the database"])
+def test_active_users_are_counted_once_over_all_workers(site, redis):
+    with site(env=VIEWS, workers=2, redis=redis) as running:
+        sessions = [signed_in(running, number) for number in (1, 2, 3)]
+        for session in sessions * 4:
+            running.get("/who", headers={"Cookie": session})
+        running.get("/who")
+        eventually(lambda: values(running.metrics().text)["active_users", None], 3)
+
+
+def test_active_users_leave_after_the_window(site):
+    with site(env=VIEWS | {"DJANGO_SETTINGS_MODULE": "tests.observability.short_window_settings"}) as running:
+        running.get("/who", headers={"Cookie": signed_in(running)})
+        eventually(lambda: values(running.metrics().text)["active_users", None], 1)
+        eventually(lambda: values(running.metrics().text)["active_users", None], 0)
+
+
+@pytest.mark.parametrize("database", [True, False], ids=["PostgreSQL", "SQLite"])
+def test_database_connections_are_those_that_are_open(site, database):
+    keep = {"CONN_MAX_AGE": "60"}
+    with site(env=VIEWS | keep, workers=1, database=database) as running:
+        assert values(running.metrics().text)["database_connections", None] == 0
+        running.get("/api/health")
+        running.get("/who", headers={"Cookie": signed_in(running)})
+        expected = 1 if database else 0  # SQLite's handle is closed after each request
+        eventually(lambda: values(running.metrics().text)["database_connections", None], expected)
+
+
+def signed_in(site, number=1):
+    """The cookie of a session, made in another process on the same database."""
+    code = (
+        "from django.contrib.auth.models import User\n"
+        "from django.test import Client\n"
+        f"user, _ = User.objects.get_or_create(username='user-{number}')\n"
+        "client = Client(); client.force_login(user)\n"
+        "print(client.cookies['sessionid'].value)\n"
+    )
+    done = site.manage("shell", "--no-imports", "-c", code)
+    assert done.returncode == 0, done.stderr
+    return f"sessionid={done.stdout.split()[-1]}"

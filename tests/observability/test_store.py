@@ -1,0 +1,64 @@
+"""What every process records is in one store, and a process that ends takes its live gauges along."""
+
+import os
+import subprocess
+import sys
+
+from observability.testing import assert_increases, metric_value
+from tests.site import ROOT, eventually
+
+CHILD = """
+import django, sys
+django.setup()
+from observability.metrics import MetricsCollector, http_requests_in_progress
+MetricsCollector.record_ai_request("another-process", "success", tokens=5, cost=0.5)
+http_requests_in_progress.labels("GET").inc(3)
+print("recorded", flush=True)
+sys.stdin.read()
+"""
+
+
+def start_child():
+    env = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.observability.site_settings"}
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD], cwd=ROOT, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdout.readline() == "recorded\n"
+    return child
+
+
+def test_another_process_records_into_the_same_store():
+    with assert_increases("ai_tokens_total", by=5, model="another-process"), start_child() as child:
+        child.stdin.close()
+
+
+def test_the_live_gauges_of_a_killed_process_vanish_and_its_counters_stay():
+    before = metric_value("http_requests_in_progress")
+    with assert_increases("ai_tokens_total", by=5, model="another-process"):
+        with start_child() as child:
+            assert metric_value("http_requests_in_progress") == before + 3
+            child.kill()
+        eventually(lambda: metric_value("http_requests_in_progress"), before)
+
+
+def test_an_empty_variable_means_no_folder_and_leaves_nothing_behind(own_process, tmp_path):
+    code = """
+import os
+from observability import store
+from observability.metrics import MetricsCollector
+MetricsCollector.record_ai_request("m", "success", tokens=5, cost=0.5)
+print(json.dumps([store.folder(), [name for name in os.listdir() if name.endswith(".db")]]))
+"""
+    assert own_process(code, PROMETHEUS_MULTIPROC_DIR="") == [None, []]
+
+
+def test_a_folder_that_is_not_there_is_made(own_process, tmp_path):
+    folder = tmp_path / "not" / "yet"
+    code = """
+from observability import store
+from observability.metrics import MetricsCollector
+MetricsCollector.record_ai_request("m", "success", tokens=5, cost=0.5)
+print(json.dumps(str(store.folder())))
+"""
+    assert own_process(code, PROMETHEUS_MULTIPROC_DIR=str(folder)) == str(folder)
+    assert list(folder.glob("counter_*.db"))

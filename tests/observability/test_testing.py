@@ -1,0 +1,28 @@
+"""The assertions for users' own tests say what grew, and by how much."""
+
+import pytest
+
+from observability.metrics import MetricsCollector
+from observability.testing import assert_increases, metric_value
+
+
+def test_a_value_is_the_sum_of_the_samples_with_these_labels():
+    MetricsCollector.record_automation_step("summed", "success")
+    MetricsCollector.record_automation_step("summed", "failed")
+    assert metric_value("automation_job_steps_total", step="summed") == 2
+    assert metric_value("automation_job_steps_total", step="summed", status="failed") == 1
+    assert metric_value("automation_job_steps_total", step="never") == 0
+
+
+def test_an_increase_passes_and_another_one_is_told():
+    with assert_increases("automation_job_steps_total", by=2, step="told"):
+        MetricsCollector.record_automation_step("told", "success")
+        MetricsCollector.record_automation_step("told", "success")
+    message = r'automation_job_steps_total\{step="told"\} grew by 0, not by 1: 2 → 2'
+    with pytest.raises(AssertionError, match=message), assert_increases("automation_job_steps_total", step="told"):
+        pass
+
+
+def test_an_error_within_the_block_is_the_one_that_is_raised():
+    with pytest.raises(ZeroDivisionError), assert_increases("automation_job_steps_total"):
+        raise ZeroDivisionError

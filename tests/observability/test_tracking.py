@@ -1,0 +1,217 @@
+"""Jobs of any project's models count once per committed transition, and only then."""
+
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
+
+from automation.models import AIRequest, Job, Step
+from observability import signals
+from observability.testing import assert_increases, metric_value
+from observability.tracking import transition, transition_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def new_job(**values):
+    return Job.objects.create(job_type="site_check", **{"status": "running"} | values)
+
+
+def ended(by=1, status="success"):
+    return assert_increases("automation_jobs_total", by=by, status=status)
+
+
+def test_a_transition_counts_once_on_commit():
+    job = new_job()
+    with ended(), assert_increases("automation_job_results_total", job_type="site_check", status="success"):
+        with transaction.atomic():
+            assert transition(job, "success", duration=1.5)
+            assert metric_value("automation_jobs_total", status="success") == metric_value(
+                "automation_job_results_total", status="success"
+            )
+        assert job.status == "success"
+    assert Job.objects.get(pk=job.pk).duration == 1.5
+
+
+def test_a_transition_that_another_writer_made_first_does_nothing():
+    job = new_job()
+    same = Job.objects.get(pk=job.pk)
+    with ended(), ended(by=0, status="failed"):
+        assert transition(job, "success")
+        assert not transition(same, "failed", error="too late")
+    assert (same.status, same.error) == ("running", "")
+    assert Job.objects.get(pk=job.pk).status == "success"
+
+
+def test_64_threads_that_end_the_same_job_count_once():
+    job = new_job()
+    wins = []
+
+    def end():
+        try:
+            wins.append(transition(Job.objects.get(pk=job.pk), "success", come_from="running"))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=end) for _ in range(64)]
+    with ended():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(wins) == [False] * 63 + [True]
+
+
+def test_a_save_counts_once_and_ten_re_saves_count_nothing():
+    job = new_job()
+    job.status = "success"
+    with ended():
+        job.save()
+    with ended(by=0):
+        for _ in range(10):
+            job.save()
+        job.save(update_fields=["error"])
+        again = Job.objects.get(pk=job.pk)
+        again.refresh_from_db()
+        again.save()
+
+
+def test_an_instance_that_is_out_of_date_does_not_count_again():
+    job = new_job()
+    stale = Job.objects.get(pk=job.pk)
+    transition(job, "success")
+    stale.refresh_from_db(fields=["status"])
+    with ended(by=0):
+        stale.save()
+
+
+@pytest.mark.parametrize("change", [lambda job: transition(job, "success"), lambda job: save(job, "success")])
+def test_a_rollback_counts_nothing_and_the_retry_once(change):
+    job = new_job()
+    with ended(by=0):
+        undone(change, job)
+    with ended(), transaction.atomic():
+        change(Job.objects.get(pk=job.pk))
+
+
+@pytest.mark.parametrize("change", [lambda job: transition(job, "success"), lambda job: save(job, "success")])
+def test_a_rolled_back_savepoint_counts_nothing(change):
+    job = new_job()
+    with ended(by=0), transaction.atomic():
+        undone(change, job)
+        assert Job.objects.get(pk=job.pk).status == "running"
+
+
+def test_an_integrity_error_counts_nothing():
+    with ended(by=0, status="failed"), pytest.raises(IntegrityError):
+        new_job(status="failed", duration=-1)
+    job = new_job()
+    with ended(by=0), pytest.raises(IntegrityError):
+        transition(job, "success", duration=-1)
+    assert job.status == "running"
+
+
+def undone(change, job):
+    """Make a change in a transaction, or a savepoint, that is rolled back."""
+    with suppress(ZeroDivisionError), transaction.atomic():
+        change(job)
+        raise ZeroDivisionError
+
+
+def save(job, status):
+    job.status = status
+    job.save()
+
+
+def test_a_row_that_is_made_in_a_final_state_counts():
+    with ended(status="cancelled"):
+        new_job(status="cancelled")
+
+
+def test_what_sends_no_signals_counts_nothing_and_the_helper_counts():
+    jobs = [new_job() for _ in range(10)]
+    rows = Job.objects.filter(pk__in=[job.pk for job in jobs])
+    with ended(by=0):
+        Job.objects.bulk_create([Job(job_type="site_check", status="success") for _ in range(5)])
+        Job.objects.filter(pk=jobs[0].pk).update(status="success")
+        jobs[1].status = "success"
+        Job.objects.bulk_update([jobs[1]], ["status"])
+        Job.objects.filter(pk=jobs[2].pk).delete()
+    with ended(by=7):
+        assert transition_all(rows, "success") == 7
+        assert transition_all(rows, "success") == 0
+
+
+def test_steps_and_ai_requests_count_once_too():
+    job = new_job()
+    step = Step.objects.create(job=job, position=1, name="fetch_path")
+    with (
+        assert_increases("automation_job_steps_total", step="fetch_path", status="failed"),
+        assert_increases("automation_step_duration_seconds_sum", by=0.5, step="fetch_path"),
+    ):
+        transition(step, "failed", duration=0.5)
+        step.save()
+    with (
+        assert_increases("ai_requests_total", model="tracked", status="success"),
+        assert_increases("ai_tokens_total", by=12, model="tracked"),
+        assert_increases("ai_cost_usd_sum", by=0.25, model="tracked"),
+    ):
+        request = AIRequest.objects.create(
+            job=job, model="tracked", status="success", input_tokens=10, output_tokens=2, cost="0.25"
+        )
+        request.save()
+
+
+def test_the_queue_wait_and_the_active_jobs_are_seen():
+    waiting = new_job(status="pending", created_at=datetime.now(UTC) - timedelta(seconds=30))
+    with assert_increases("automation_job_queue_wait_seconds_count", job_type="site_check"):
+        transition(waiting, "running", started_at=datetime.now(UTC))
+    assert metric_value("active_jobs") == Job.objects.filter(status="running").count() == 1
+
+
+def test_a_clock_that_is_set_back_during_a_job_gives_no_negative_time():
+    with time_machine.travel("2026-11-23 12:00+00:00") as clock:
+        job = new_job(status="pending", created_at=datetime.now(UTC))
+        clock.shift(-3600)
+        with (
+            assert_increases("automation_job_queue_wait_seconds_count", job_type="site_check"),
+            assert_increases("automation_job_queue_wait_seconds_sum", by=0, job_type="site_check"),
+            assert_increases("observability_dropped_total", by=0),
+        ):
+            transition(job, "running", started_at=datetime.now(UTC))
+
+
+def test_a_failing_receiver_fails_neither_the_job_nor_the_count():
+    def broken(**kwargs):
+        raise RuntimeError("somebody's receiver")
+
+    signals.job_finished.connect(broken, sender=Job)
+    try:
+        job = new_job()
+        with ended():
+            assert transition(job, "success")
+    finally:
+        signals.job_finished.disconnect(broken, sender=Job)
+    assert Job.objects.get(pk=job.pk).status == "success"
+
+
+def test_a_cost_that_cannot_be_read_fails_nothing(monkeypatch):
+    """Whatever goes wrong while telling others stays with us: the job is committed by then."""
+    job = new_job()
+    monkeypatch.setattr(Job, "job_type", property(lambda job: 1 / 0))
+    assert transition(job, "success")
+    monkeypatch.undo()
+    assert Job.objects.get(pk=job.pk).status == "success"
+
+
+def test_a_host_project_may_send_the_signals_by_itself():
+    with (
+        ended(status="failed"),
+        assert_increases("automation_job_duration_seconds_sum", by=3, job_type="nightly"),
+        assert_increases("automation_job_cost_usd_sum", by=0.5, job_type="nightly", status="failed"),
+    ):
+        signals.job_finished.send_robust(User, instance=None, job_type="nightly", status="failed", duration=3, cost=0.5)
