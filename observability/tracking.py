@@ -22,6 +22,7 @@ from django.db import models, router, transaction
 from django.db.models.signals import post_save, pre_save
 
 from . import metrics, sources
+from .logs import warn
 from .signals import ai_request_finished, job_finished, job_started, step_finished
 
 Cost = Callable[[Any], Decimal | float | None]
@@ -65,7 +66,7 @@ def track_jobs(
             job_started.send_robust(model, **about, queue_wait=_seconds(job, created, started))
         if now in finished:
             seconds = _field(job, duration) if duration else _seconds(job, started, ended)
-            spent = cost(job) if cost else None
+            spent = _cost(cost, job) if cost else None
             job_finished.send_robust(model, **about, status=now, duration=seconds, cost=spent)
 
     def count_running() -> float:
@@ -204,6 +205,15 @@ def _field(instance: models.Model, name: str | None) -> Any:
     except FieldDoesNotExist:
         return value  # a property
     return field.to_python(value) if isinstance(field, models.Field) else value
+
+
+def _cost(read: Cost, job: models.Model) -> Decimal | float | None:
+    """A cost that cannot be read is unknown; the job's end counts all the same."""
+    try:
+        return read(job)
+    except Exception as error:
+        warn("job cost", "The cost of %r cannot be read: %r", job, error)
+        return None
 
 
 def _seconds(instance: models.Model, begin: str | None, end: str | None) -> float | None:

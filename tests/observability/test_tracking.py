@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from automation.models import AIRequest, Job, Step
 from observability import signals
 from observability.testing import assert_increases, metric_value
-from observability.tracking import transition, transition_all
+from observability.tracking import track_jobs, transition, transition_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -199,8 +199,20 @@ def test_a_failing_receiver_fails_neither_the_job_nor_the_count():
     assert Job.objects.get(pk=job.pk).status == "success"
 
 
-def test_a_cost_that_cannot_be_read_fails_nothing(monkeypatch):
-    """Whatever goes wrong while telling others stays with us: the job is committed by then."""
+def test_a_cost_that_cannot_be_read_leaves_the_job_counted(monkeypatch):
+    def broken(job):
+        raise RuntimeError("no such table")
+
+    track_jobs(Job, duration="duration", cost=broken)
+    try:
+        job = new_job()
+        with ended(), assert_increases("automation_job_cost_usd_count", by=0):
+            assert transition(job, "success")
+    finally:
+        track_jobs(Job, duration="duration", cost=Job.ai_cost)
+
+
+def test_whatever_goes_wrong_while_telling_others_stays_with_us(monkeypatch):
     job = new_job()
     monkeypatch.setattr(Job, "job_type", property(lambda job: 1 / 0))
     assert transition(job, "success")

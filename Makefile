@@ -1,0 +1,41 @@
+# Everything a person or CI does here. Only Python 3.11 and make have to be there: the rest goes into .venv.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+ARGS ?=
+
+.PHONY: help run test lint bench
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | while IFS=@ read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+
+run: $(VENV)/run.stamp ## Start the site, its worker and some traffic (PORT=8001 and TRAFFIC=0 change it)
+	@exec $(BIN)/python -m project.run
+
+test: $(VENV)/dev.stamp ## Run the tests (ARGS="-k name" chooses; REQUIRE_ALL=1: a missing program is a failure)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/dev.stamp ## Check style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@DEBUG=1 $(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp ## Measure what the app costs, beside its peers
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+$(VENV)/run.stamp: requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here: install Python 3.11, or name another with PYTHON=."; exit 1; }
+	@echo "Installing into $(VENV); the first time takes a minute."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	@echo "Installing what the tests need into $(VENV)."
+	@$(PIP) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""The site that uses the app for real: wiring only."""

@@ -1,0 +1,215 @@
+"""``make run``: the site on this machine, with its worker and some traffic, until Ctrl-C.
+
+Every child is a session of its own, so that Ctrl-C in a terminal reaches this process alone, and what it starts can be
+ended as a whole. Should this process be killed, the kernel ends the children.
+"""
+
+import ctypes
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+GRACE_SECONDS = 10
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+STARTED = """
+  The site         http://localhost:{port}/
+  Metrics          http://localhost:{port}/api/metrics
+  Admin            http://localhost:{port}/admin/
+  Automation API   http://localhost:{port}/api/automation/docs
+
+Next: look at a number, and start a job of your own.
+  curl http://localhost:{port}/api/metrics/json
+  curl http://localhost:{port}/api/automation/start -H "Authorization: Bearer $(cat {token})" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"job_type": "site_check", "payload": {{"base_url": "http://localhost:{port}", "paths": ["/"]}}}}'
+
+{traffic}Ctrl-C ends everything.
+"""
+
+
+class CannotStart(Exception):
+    """Why, in a sentence for the person at the terminal."""
+
+
+class Family:
+    """Processes that start one by one and end together."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+        self.members: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> None:
+        """Start ``python ARGUMENTS``."""
+        self.members[name] = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=BASE_DIR,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            pass_fds=pass_fds,
+            start_new_session=True,
+            preexec_fn=_as_child,
+        )
+
+    def ended(self) -> str | None:
+        """The name of a process that ended by itself."""
+        return next((name for name, member in self.members.items() if member.poll() is not None), None)
+
+    def wait(self) -> str | None:
+        """Wait until a process ends, and name it; None: a person asked for the end first."""
+        in_terminal = os.isatty(0)
+        while (name := self.ended()) is None:
+            asked = signal.sigtimedwait(ENDING | {signal.SIGCHLD}, 1)
+            # make does not pass on the signal that tells it that the terminal was closed.
+            if (asked and asked.si_signo in ENDING) or (in_terminal and not os.isatty(0)):
+                return None
+        return name
+
+    def stop(self) -> None:
+        """End every process: politely, by force after a while or when asked again."""
+        for member in self.members.values():
+            member.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self._running() and (left := deadline - time.monotonic()) > 0:
+            asked = signal.sigtimedwait({signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}, left)
+            if asked and asked.si_signo in ENDING:
+                break
+        for member in self.members.values():
+            with suppress(ProcessLookupError):
+                os.killpg(member.pid, signal.SIGKILL)  # what a child left behind, too
+            member.wait()
+
+    def _running(self) -> bool:
+        return any(member.poll() is None for member in self.members.values())
+
+
+def _as_child() -> None:
+    """Between fork and exec: undo what only this process wants, and end with it."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if hasattr(LIBC, "prctl"):  # Linux
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def say(text: str) -> None:
+    """Tell the terminal, which may be gone."""
+    with suppress(OSError):
+        os.write(sys.stdout.fileno(), f"{text}\n".encode())
+
+
+def chosen_port() -> int:
+    given = os.environ.get("PORT") or "8000"
+    if given.isdecimal() and 0 < int(given) < 65536:
+        return int(given)
+    raise CannotStart(f"PORT={given} is not a port: give a number from 1 to 65535.")
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that the web server takes over: once we have it, nobody else can take the port."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except PermissionError as error:
+        raise CannotStart(f"Port {port} is only for root: choose another, as in make run PORT=8001.") from error
+    except OSError as error:
+        raise CannotStart(
+            f"Port {port} is taken by another program: end that one, or choose another port, "
+            f"as in make run PORT={port % 65535 + 1}."
+        ) from error
+    return listener
+
+
+def kept(name: str) -> str:
+    """A random word, made at the first start and kept in ``var/`` for the next ones."""
+    path = VAR_DIR / name
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(32))
+    return path.read_text()
+
+
+def environment(port: int) -> dict[str, str]:
+    """What the site reads in ``project.settings``: what the person set, with our own defaults."""
+    return {
+        "SECRET_KEY": kept("secret_key"),
+        "GUNICORN_LOG_LEVEL": "warning",
+        "PYTHONUNBUFFERED": "1",
+        **os.environ,
+        "AUTOMATION_TOKEN": kept("automation_token"),
+        "DEBUG": "1",
+        "PORT": str(port),
+        "SITE_CHECK_HOSTS": f"localhost:{port},127.0.0.1:{port}",
+    }
+
+
+def start_site(family: Family, listener: socket.socket) -> None:
+    number = listener.fileno()
+    options = ["-c", "project/gunicorn.conf.py", "--bind", f"fd://{number}"]
+    family.start("web server", "-m", "gunicorn", *options, "project.wsgi", pass_fds=(number,))
+    # Without --no-reload DEBUG would have it watch the source, in a child of its own.
+    family.start("task worker", "manage.py", "db_worker", "--no-reload")
+    if wants_traffic():
+        family.start("traffic generator", "-m", "project.traffic")
+    listener.close()
+
+
+def wants_traffic() -> bool:
+    return os.environ.get("TRAFFIC", "1").lower() not in {"0", "no", "off", "false"}
+
+
+def started(port: int) -> str:
+    traffic = "A few requests a second and a job now and then come by themselves; TRAFFIC=0 leaves them out.\n"
+    return STARTED.format(
+        port=port,
+        token=(VAR_DIR / "automation_token").relative_to(BASE_DIR),
+        traffic=traffic if wants_traffic() else "",
+    )
+
+
+def run(family: Family, listener: socket.socket, port: int) -> int:
+    """Run the site until a person ends it (0) or a part of it ended by itself (1)."""
+    family.start("preparation", "-m", "project.prepare")
+    if family.wait() is None:
+        return 0
+    if family.members.pop("preparation").returncode:
+        say("The database could not be prepared: see above.")
+        return 1
+    start_site(family, listener)
+    say(started(port))
+    if (name := family.wait()) is None:
+        say("\nEnding.")
+        return 0
+    say(f"The {name} ended by itself, with exit code {family.members[name].returncode}: ending everything.")
+    return 1
+
+
+def main() -> int:
+    # Blocked, they wait until ``sigwait`` takes them: no handler that runs in the middle of something.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING | {signal.SIGCHLD})
+    VAR_DIR.mkdir(exist_ok=True)
+    try:
+        port = chosen_port()
+        listener = listen(port)
+    except CannotStart as error:
+        say(str(error))
+        return 1
+    family = Family(environment(port))
+    try:
+        return run(family, listener, port)
+    finally:
+        family.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""Addresses of the site."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from observability.views import health
+from project.views import index
+
+urlpatterns = [
+    path("", index, name="index"),
+    path("admin/", admin.site.urls),
+    path("api/health", health, name="health"),
+    path("api/automation/", include("automation.urls")),
+    path("api/", include("observability.urls")),
+]

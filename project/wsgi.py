@@ -1,0 +1,9 @@
+"""The site under WSGI: ``gunicorn -c project/gunicorn.conf.py project.wsgi``."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+
+application = get_wsgi_application()

@@ -1,0 +1,18 @@
+"""Fixtures for every test; the servers they use are started by ``tests.servers``."""
+
+import pytest
+
+from tests.site import AT_END, run_prometheus, run_site
+
+
+@pytest.fixture(scope="session")
+def site():
+    """``with site(env={...}, workers=2, asgi=False, database=True, redis=True) as s:`` runs the site."""
+    with AT_END:
+        yield run_site
+
+
+@pytest.fixture(scope="session")
+def prometheus():
+    """``with prometheus(config_text) as p:`` runs a real Prometheus; without one installed the test is skipped."""
+    return run_prometheus

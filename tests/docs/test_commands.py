@@ -1,0 +1,176 @@
+"""Every command in the documentation works: most are run as they are printed, the rest are looked at."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from django.core.management import get_commands
+from uvicorn.main import main as uvicorn
+
+from tests.docs.pages import PAGES, Block, blocks, prose
+from tests.servers import new_folder, requires
+from tests.site import ROOT
+
+# Instead of the docs' own addresses and folders, those of the test; curl fails where the answer is an error.
+SHELL = """
+set -euo pipefail
+curl() {{ command curl --fail --silent --show-error "$@"; }}
+python() {{ {python} "$@"; }}
+{line}
+"""
+
+
+def commands() -> list[tuple[Block, str]]:
+    """Each command line, with those that a backslash continues in one piece."""
+    return [
+        (block, " ".join(line.split()))
+        for block in blocks("bash")
+        for line in block.code.replace("\\\n", " ").splitlines()
+        if line.strip()
+    ]
+
+
+def lines(*starts: str) -> list:
+    """The commands that begin so, as test cases."""
+    found = [pytest.param(line, id=f"{block}-{line[:40]}") for block, line in commands() if line.startswith(starts)]
+    assert found, f"No command begins with {starts}."
+    return found
+
+
+RUN = ("curl ", "python manage.py ", "python -c ", "cd ")
+LOOKED_AT = (
+    "gunicorn ",
+    "uvicorn ",
+    "prometheus ",
+    "pip install ",
+    "python3.11 -m venv ",
+    ". .venv/",
+    ".venv/bin/python ",
+)
+
+
+def test_no_command_goes_unchecked():
+    assert [line for _, line in commands() if not line.startswith(RUN + LOOKED_AT)] == []
+
+
+@pytest.fixture(scope="module")
+def deployment(site):
+    """The site as ``make run`` sets it up, and a folder for what commands write."""
+    with site(env={"DEBUG": "1", "METRICS_TOKEN": "a token of the docs' tests"}, redis=False) as running:
+        (running.folder / "token").write_text(running.env["AUTOMATION_TOKEN"])
+        (running.folder / "node-exporter").mkdir()
+        yield running
+
+
+def run(line: str, deployment) -> str:
+    for shown, here in (
+        ("http://localhost:8000", deployment.url),
+        ("var/automation_token", f"{deployment.folder}/token"),
+        ("/var/lib/prometheus/node-exporter", f"{deployment.folder}/node-exporter"),
+        ("/srv/site", str(ROOT)),
+        ("db_worker", "db_worker --no-reload --batch"),  # ends when there is nothing more to do
+    ):
+        line = line.replace(shown, here)
+    script = SHELL.format(python=shlex.quote(sys.executable), line=line)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, env=deployment.env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@requires("curl")
+@pytest.mark.parametrize("line", lines("curl "))
+def test_curl_gets_an_answer(deployment, line):
+    assert run(line, deployment).strip()
+
+
+@pytest.mark.parametrize("line", lines("python manage.py ", "python -c ", "cd "))
+def test_the_command_succeeds(deployment, line):
+    run(line, deployment)
+
+
+@requires("curl")
+def test_the_job_of_the_readme_fails_and_is_counted_when_the_worker_has_run(deployment):
+    start = next(line for _, line in commands() if "/api/automation/start" in line)
+    run("python manage.py db_worker", deployment)
+    failed = 'automation_jobs_total{status="failed"} '
+    before = float(re.search(re.escape(failed) + "(.+)", deployment.get("/api/metrics").text)[1])
+    run(start, deployment)
+    run("python manage.py db_worker", deployment)
+    assert f"{failed}{before + 1}" in deployment.get("/api/metrics").text
+
+
+def test_the_textfiles_have_the_modes_that_are_promised(deployment):
+    own, others = (line for _, line in commands() if "node-exporter" in line)
+    file = deployment.folder / "node-exporter" / "site.prom"
+    run(own, deployment)
+    assert file.stat().st_mode & 0o777 == 0o600
+    run(others, deployment)
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert "automation_jobs_total" in file.read_text()
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("line", lines("gunicorn "))
+def test_gunicorn_takes_the_command(deployment, line):
+    run(f"python -m {line} --check-config", deployment)
+
+
+@pytest.mark.parametrize("line", lines("uvicorn "))
+def test_uvicorn_takes_the_command(line):
+    program, *arguments = shlex.split(line)
+    given = uvicorn.make_context(program, arguments).params
+    module, _, name = given["app"].partition(":")
+    assert f"\n{name} = " in (ROOT / f"{module.replace('.', '/')}.py").read_text()
+
+
+@requires("prometheus")
+@pytest.mark.parametrize("line", lines("prometheus "))
+def test_prometheus_takes_the_command(line):
+    line = line.replace("var/prometheus", str(new_folder("data")))
+    done = subprocess.run([*shlex.split(line), "--help"], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert (ROOT / re.search(r"--config.file=(\S+)", line)[1]).exists()
+
+
+@pytest.mark.parametrize("line", lines("pip install ", ".venv/bin/python "))
+def test_the_files_that_a_command_names_exist(line):
+    _, *arguments = shlex.split(line)
+    named = [argument for argument in arguments if "." in argument]
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+def test_commands_within_sentences_exist(document):
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    text = prose(document)
+    assert set(re.findall(r"`make ([a-z]+)", text)) <= set(targets)
+    assert set(re.findall(r"manage\.py ([a-z_]+)", text)) <= set(get_commands())
+
+
+def width(picture):
+    """In pixels; what is no PNG is an error."""
+    header = picture.read_bytes()[:24]
+    assert header[1:4] == b"PNG"
+    return int.from_bytes(header[16:20], "big")
+
+
+def test_the_picture_is_there_and_not_too_large():
+    picture = ROOT / "docs" / "images" / "metrics.png"
+    assert width(picture) == 1300
+    assert picture.stat().st_size < 200_000
+
+
+@requires("chromium")
+def test_the_picture_can_be_taken_anew():
+    picture = new_folder("picture") / "metrics.png"
+    command = [sys.executable, "docs/screenshots.py", picture, "1"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(picture.parent)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert width(picture) == 1300

@@ -1,0 +1,118 @@
+"""The app in someone else's project: its wheel, a new virtual environment, ``startproject`` and three steps."""
+
+import os
+import subprocess
+import sys
+import venv
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.processes import running
+from tests.project.conftest import bare_environment, copy_to
+from tests.servers import new_folder
+from tests.site import eventually, listening, make_client
+
+SETTINGS = """
+OBSERVABILITY = {"PROMETHEUS_MULTIPROC_DIR": BASE_DIR / "metrics"}
+"""
+URLS = """
+from django.urls import include
+
+urlpatterns += [path("api/", include("observability.urls"))]
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel():
+    """The distribution as it would be uploaded."""
+    checkout = copy_to(new_folder("checkout"))
+    call(sys.executable, "-m", "build", "--wheel", "--no-isolation", ".", folder=checkout)
+    return next((checkout / "dist").glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel):
+    """Python of a new virtual environment in which the wheel was installed, with gunicorn and nothing else."""
+    folder = new_folder("environment")
+    venv.create(folder, with_pip=True, symlinks=True)
+    pinned = [f"{name}=={version(name)}" for name in ("Django", "prometheus_client", "gunicorn")]
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    call(*pip, wheel, *pinned, folder=folder)
+    return folder / "bin" / "python"
+
+
+@pytest.fixture
+def project(python):
+    """A project as ``startproject`` makes it, after the three steps."""
+    folder = new_folder("elsewhere")
+    call(python.parent / "django-admin", "startproject", "mysite", ".", folder=folder)
+    settings, urls = folder / "mysite" / "settings.py", folder / "mysite" / "urls.py"
+    replace(settings, "INSTALLED_APPS = [", 'INSTALLED_APPS = [\n    "observability",')
+    replace(settings, "MIDDLEWARE = [", 'MIDDLEWARE = [\n    "observability.middleware.MetricsMiddleware",')
+    settings.write_text(settings.read_text() + SETTINGS)
+    urls.write_text(urls.read_text() + URLS)
+    call(python, "manage.py", "migrate", folder=folder)
+    return folder
+
+
+def replace(path, old, new):
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def call(*command, folder):
+    """Run a command as a person would, and return what it prints."""
+    environment = bare_environment() | {name: os.environ[name] for name in os.environ if name.startswith("PIP_")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextmanager
+def served(python, project):
+    with listening() as listener:
+        number, url = listener.fileno(), f"http://127.0.0.1:{listener.getsockname()[1]}"
+        command = [python, "-m", "gunicorn", "--workers=2", "--no-control-socket", f"--bind=fd://{number}"]
+        options = {"cwd": project, "env": bare_environment(), "pass_fds": [number]}
+        with running([*command, "mysite.wsgi"], project / "log", **options), make_client(url) as client:
+            listener.close()
+            yield client
+
+
+@pytest.mark.timeout(400)
+def test_three_steps_give_exact_counts_over_two_workers(python, project):
+    assert "no issues" in call(python, "manage.py", "check", folder=project)
+    with served(python, project) as client:
+        for _ in range(100):
+            assert client.get("/admin/login/").status_code == 200
+        for number in range(50):
+            assert client.get(f"/nowhere/{number}").status_code == 404
+        expected = {
+            'http_requests_total{endpoint="/admin/login/",method="GET",status="200"} 100.0',
+            'http_requests_total{endpoint="unmatched",method="GET",status="404"} 50.0',
+        }
+        eventually(lambda: expected & set(client.get("/api/metrics").text.splitlines()), expected)
+        assert client.get("/api/metrics/health").json()["status"] == "healthy"
+    # What the web server recorded is there for a command, and after it has ended.
+    assert expected <= set(call(python, "manage.py", "dump_metrics", folder=project).splitlines())
+
+
+def test_the_wheel_holds_what_the_app_needs_and_nothing_else(wheel):
+    names = {Path(name) for name in ZipFile(wheel).namelist()}
+    packages = {name.parts[0] for name in names}
+    assert {name for name in packages if not name.endswith(".dist-info")} == {"observability", "automation"}
+    assert Path("observability/py.typed") in names
+    for folder in ("templates", "static", "migrations", "management/commands"):
+        assert any(name.is_relative_to(f"observability/{folder}") for name in names), folder
+
+
+@pytest.mark.timeout(400)
+def test_the_app_imports_neither_the_application_nor_the_project(python, project):
+    loaded = "import django, sys; django.setup(); print({'automation', 'project', 'ninja'} & set(sys.modules))"
+    code = f"import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'mysite.settings'; {loaded}"
+    assert call(python, "-c", code, folder=project) == "set()\n"

@@ -1,0 +1,252 @@
+"""``make run``: the whole site with one command, and nothing left of it after Ctrl-C."""
+
+import fcntl
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx2
+import psutil
+import pytest
+
+from tests.project.conftest import bare_environment, processes_in
+from tests.site import eventually
+
+STARTED = "Ctrl-C ends everything."
+PARTS = ["gunicorn", "db_worker", "project.traffic"]
+
+
+class Terminal:
+    """A program in a terminal of its own: what it shows, keys to press, a window to close."""
+
+    def __init__(self, command, folder, environment):
+        self.master, slave = os.openpty()
+        self.process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        self.shown = ""
+        self.closing = threading.Event()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        try:
+            while not self.closing.is_set():
+                if select.select([self.master], [], [], 0.05)[0]:
+                    self.shown += os.read(self.master, 65536).decode(errors="replace").replace("\r\n", "\n")
+        except OSError:
+            pass  # how Linux says that the last program has left the terminal
+        os.close(self.master)
+
+    def shows(self, text, seconds=30):
+        deadline = time.monotonic() + seconds
+        while text not in self.shown and self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert text in self.shown, self.shown
+
+    def press_ctrl_c(self):
+        os.write(self.master, b"\x03")
+
+    def close_window(self):
+        self.closing.set()
+        self.reader.join(10)
+
+    def exit_code(self, seconds=30):
+        code = self.process.wait(seconds)
+        self.reader.join(10)
+        return code
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def started(checkout, *command, **environment):
+    """``make run`` on a free port, up to the point where it prints the addresses."""
+    environment = bare_environment(PORT=str(free_port()), **environment)
+    terminal = Terminal(command or ["make", "run"], checkout, environment)
+    terminal.url = f"http://127.0.0.1:{environment['PORT']}"
+    try:
+        terminal.shows(STARTED)
+        yield terminal
+    finally:
+        if terminal.process.poll() is None:
+            terminal.process.kill()
+            terminal.process.wait()
+        terminal.close_window()
+
+
+def parts(checkout, name):
+    """The processes of a part of the site, the first one first."""
+    found = [process for process in processes_in(checkout) if name in " ".join(process.info["cmdline"])]
+    return sorted(found, key=psutil.Process.create_time)
+
+
+def part(checkout, name):
+    return parts(checkout, name)[0]
+
+
+def suspend_worker(terminal, checkout):
+    """Stop the worker where no signal but SIGKILL reaches it; before it handles signals itself, all would end it."""
+    terminal.shows("Starting worker")
+    part(checkout, "db_worker").suspend()
+
+
+def nothing_is_left_in(checkout):
+    eventually(lambda: processes_in(checkout), [])
+
+
+def total(url, name, **labels):
+    """The sum of a metric's samples as the running site shows them."""
+    families = httpx2.get(f"{url}/api/metrics/json", trust_env=False, timeout=30).json()
+    samples = (sample for family in families.values() for sample in family["samples"] if sample["name"] == name)
+    return sum(sample["value"] for sample in samples if labels.items() <= sample["labels"].items())
+
+
+def test_it_serves_the_site_and_works_off_jobs_until_ctrl_c(new_checkout):
+    with started(new_checkout) as terminal:
+        eventually(lambda: total(terminal.url, "http_requests_total", endpoint="/") > 0, True)
+        eventually(lambda: total(terminal.url, "automation_jobs_total", status="success") > 0, True)
+        eventually(lambda: total(terminal.url, "automation_jobs_total", status="failed") > 0, True, seconds=60)
+        assert total(terminal.url, "automation_job_steps_total", step="fetch_path") >= 2
+        terminal.press_ctrl_c()
+        terminal.exit_code()
+        assert "Ending." in terminal.shown
+        assert "Traceback" not in terminal.shown
+    nothing_is_left_in(new_checkout)
+
+
+def test_the_password_is_shown_once_and_opens_the_admin(new_checkout):
+    with started(new_checkout, TRAFFIC="0") as terminal:
+        password = re.search(r"with the password (\S+)", terminal.shown)[1]
+        with httpx2.Client(base_url=terminal.url, trust_env=False, timeout=30) as client:
+            token = client.get("/admin/login/").cookies["csrftoken"]
+            form = {"username": "admin", "password": password, "csrfmiddlewaretoken": token}
+            assert client.post("/admin/login/?next=/admin/", data=form).status_code == 302
+            assert client.get("/admin/observability/metric/").status_code == 200
+        terminal.press_ctrl_c()
+        terminal.exit_code()
+    with started(new_checkout, TRAFFIC="0") as terminal:
+        assert password not in terminal.shown
+        assert "Sign in as admin." in terminal.shown
+
+
+def test_without_traffic_nothing_asks_the_site(used_checkout):
+    with started(used_checkout, TRAFFIC="0") as terminal:
+        before = total(terminal.url, "http_requests_total")
+        time.sleep(2)
+        assert total(terminal.url, "http_requests_total") == before + 1  # the look before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_it_alone_ends_everything(used_checkout, number):
+    with started(used_checkout, sys.executable, "-m", "project.run") as terminal:
+        terminal.process.send_signal(number)
+        assert terminal.exit_code() == 0
+    nothing_is_left_in(used_checkout)
+
+
+@pytest.mark.parametrize("command", ["make run", "make run; true"], ids=["of make", "of a shell"])
+def test_closing_the_terminal_ends_everything(used_checkout, command):
+    with started(used_checkout, "sh", "-c", command) as terminal:
+        terminal.close_window()
+        terminal.exit_code()
+    nothing_is_left_in(used_checkout)
+
+
+def test_a_second_ctrl_c_ends_what_does_not_listen(used_checkout):
+    with started(used_checkout) as terminal:
+        suspend_worker(terminal, used_checkout)
+        terminal.press_ctrl_c()
+        terminal.shows("Ending.")
+        with pytest.raises(subprocess.TimeoutExpired):
+            terminal.process.wait(2)
+        terminal.press_ctrl_c()
+        terminal.exit_code(seconds=4)
+    nothing_is_left_in(used_checkout)
+
+
+def test_what_does_not_listen_is_ended_after_a_while_anyway(used_checkout):
+    with started(used_checkout) as terminal:
+        suspend_worker(terminal, used_checkout)
+        terminal.press_ctrl_c()
+        terminal.exit_code(seconds=20)
+    nothing_is_left_in(used_checkout)
+
+
+@pytest.mark.parametrize(("name", "called"), [("gunicorn", "web server"), ("db_worker", "task worker")])
+def test_when_a_part_dies_everything_ends_and_says_which(used_checkout, name, called):
+    with started(used_checkout, sys.executable, "-m", "project.run") as terminal:
+        part(used_checkout, name).kill()
+        assert terminal.exit_code() == 1
+        assert f"The {called} ended by itself, with exit code -9: ending everything." in terminal.shown
+    nothing_is_left_in(used_checkout)
+
+
+def test_nothing_outlives_a_supervisor_that_was_killed(used_checkout):
+    with started(used_checkout, sys.executable, "-m", "project.run") as terminal:
+        assert all(part(used_checkout, name) for name in PARTS)
+        terminal.process.kill()
+        terminal.exit_code()
+        nothing_is_left_in(used_checkout)
+
+
+def test_ctrl_c_during_the_preparation_ends_everything(new_checkout):
+    terminal = Terminal(["make", "run"], new_checkout, bare_environment(PORT=str(free_port())))
+    eventually(lambda: bool(parts(new_checkout, "project.prepare")), True)
+    terminal.press_ctrl_c()
+    terminal.exit_code()
+    terminal.close_window()
+    assert STARTED not in terminal.shown
+    nothing_is_left_in(new_checkout)
+
+
+def test_a_taken_port_is_one_sentence_and_starts_nothing(new_checkout):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run_to_its_end(new_checkout, PORT=str(port))
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"Port {port} is taken by another program: ")
+    assert len(done.stdout.splitlines()) == 1
+    assert not (new_checkout / "var" / "db.sqlite3").exists()
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "80 80", "²"])
+def test_what_is_not_a_port_is_one_sentence(used_checkout, port):
+    done = run_to_its_end(used_checkout, PORT=port)
+    assert done.returncode == 1
+    assert done.stdout == f"PORT={port} is not a port: give a number from 1 to 65535.\n"
+
+
+def test_a_database_that_cannot_be_prepared_is_said_so(used_checkout):
+    done = run_to_its_end(used_checkout, PORT=str(free_port()), DATABASE_URL="sqlite:////nowhere/db.sqlite3")
+    assert done.returncode == 1
+    assert "unable to open database file" in done.stderr
+    assert "The database could not be prepared" in done.stdout
+    nothing_is_left_in(used_checkout)
+
+
+def run_to_its_end(checkout, **environment):
+    command = [sys.executable, "-m", "project.run"]
+    return subprocess.run(
+        command, cwd=checkout, env=bare_environment(**environment), capture_output=True, text=True, timeout=30
+    )
