@@ -232,6 +232,7 @@ def endpoint(route: str | None) -> str:
         return UNMATCHED
     if "^" in route or "(?P<" in route or "\\" in route:
         route = ESCAPED.sub(r"\1", simplify_regex(route))
+    route = route.replace("<uuidstr:", "<uuid:")  # django-ninja's own word for what the project wrote as uuid
     return route if route.startswith("/") else f"/{route}"
 
 

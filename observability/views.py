@@ -23,7 +23,19 @@ View = Callable[[HttpRequest], HttpResponse]
 
 def endpoint(view: View) -> View:
     """What all endpoints share: GET and HEAD only, never stored, and no transaction, which would need the database."""
-    return transaction.non_atomic_requests(cache_control(no_store=True)(require_safe(view)))
+
+    @transaction.non_atomic_requests
+    @cache_control(no_store=True)
+    @require_safe
+    @wraps(view)
+    def shared(request: HttpRequest) -> HttpResponse:
+        response = view(request)
+        if request.method == "HEAD":  # gunicorn logs a warning for a body that it has to drop
+            response.headers["Content-Length"] = str(len(response.content))
+            response.content = b""
+        return response
+
+    return shared
 
 
 def closed_to_strangers(view: View) -> View:

@@ -78,7 +78,7 @@ def test_without_its_database_health_is_503_within_the_deadline_and_live_is_200(
         assert worker.num_threads() <= threads + 1
         answer, seconds = timed(lambda: running.get("/api/metrics/health?live"))
         assert (answer.status_code, answer.json()["status"]) == (200, "healthy")
-        assert seconds < 0.5
+        assert seconds < 1
 
 
 def test_with_its_database_stopped_and_back_the_site_recovers_by_itself(site):
@@ -104,7 +104,7 @@ def test_without_its_redis_requests_are_unharmed_and_a_scrape_has_all_the_rest(s
         for _ in range(5):
             answer, seconds = timed(lambda: running.get("/who", headers={"Cookie": session}))
             assert (answer.status_code, answer.text) == (200, "1")
-            assert seconds < 0.5
+            assert seconds < 1
         answer, seconds = timed(running.metrics)
         found = values(answer.text)
         assert seconds < 1

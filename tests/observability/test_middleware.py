@@ -30,6 +30,7 @@ CASES = [
     ("/shop/7/report.v2.html", "/shop/<int:shop>/report.v<version>.html", 200),
     ("/shop/7/some-name", "/shop/<int:shop>/<slug:name>", 200),
     ("/api/automation/jobs", "/api/automation/jobs", 401),
+    ("/api/automation/jobs/7f0c1bde-5d0e-4bb4-9f6d-1f3c0f7a2c11", "/api/automation/jobs/<uuid:job_id>", 401),
 ]
 
 
