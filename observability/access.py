@@ -27,10 +27,10 @@ def may_read_without_session(request: HttpRequest) -> bool:
 def _has_token(request: HttpRequest) -> bool:
     """Compared as bytes, in constant time; an empty configured token matches nothing."""
     wanted = token()
-    given = request.META.get("HTTP_AUTHORIZATION", "").encode("utf-8", "surrogatepass")
+    # Servers hand header bytes over as Latin-1; what is not Latin-1 came from no server.
+    given = request.META.get("HTTP_AUTHORIZATION", "").encode("latin-1", "backslashreplace")
     if not wanted or not given.lower().startswith(SCHEME):
         return False
-    # A server hands header bytes over as Latin-1, so a token with other characters arrives twice encoded.
     return hmac.compare_digest(given[len(SCHEME) :].strip(), wanted)
 
 

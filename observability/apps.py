@@ -25,6 +25,7 @@ class ObservabilityConfig(AppConfig):
         from django.db import DEFAULT_DB_ALIAS, connections
 
         from . import activity, checks, metrics, receivers, signals, sources
+        from .probes import NO_DATABASE
 
         for check in checks.ALL:
             django_checks.register(check, "observability")
@@ -34,8 +35,11 @@ class ObservabilityConfig(AppConfig):
         _connect(signals.step_finished, receivers.record_step_finished)
         _connect(signals.ai_request_finished, receivers.record_ai_request_finished)
 
-        sources.register(activity.service(), metrics.active_users, activity.count)
-        if connections[DEFAULT_DB_ALIAS].vendor in sources.COUNT_CONNECTIONS:
+        vendor = connections[DEFAULT_DB_ALIAS].vendor
+        if activity.uses_redis() or vendor != NO_DATABASE:
+            activity.backend()
+            sources.register(activity.service(), metrics.active_users, activity.count)
+        if vendor in sources.COUNT_CONNECTIONS:
             sources.register(sources.DATABASE, metrics.database_connections, sources.read_database_connections)
 
 

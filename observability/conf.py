@@ -144,7 +144,7 @@ def token() -> bytes:
             return Path(conf.METRICS_TOKEN_FILE).read_bytes().strip()
         except OSError:
             return b""
-    return conf.METRICS_TOKEN.strip().encode("utf-8", "surrogatepass")
+    return conf.METRICS_TOKEN.strip().encode("utf-8", "surrogateescape")
 
 
 def prometheus_url() -> str:

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from django.db import DEFAULT_DB_ALIAS, connections
 
 T = TypeVar("T")
+NO_DATABASE = "unknown"  # the vendor that Django gives a site without DATABASES
 
 
 class Silent(Exception):

@@ -130,7 +130,7 @@ def transition(instance: models.Model, to: str, *, come_from: str | None = None,
     are written with it. True: this caller made the change; ``instance`` has it, and its signal is sent on commit.
     False: nothing happened.
     """
-    model, status = type(instance), _tracked[type(instance)].status
+    model, status = type(instance), _tracked_as(type(instance)).status
     using = router.db_for_write(model, instance=instance)
     old = getattr(instance, status) if come_from is None else come_from
     values = {status: to, **fields}
@@ -145,17 +145,27 @@ def transition(instance: models.Model, to: str, *, come_from: str | None = None,
 
 def transition_all(queryset: models.QuerySet[Any], to: str, **fields: Any) -> int:
     """``QuerySet.update()`` that counts: each row by itself. The number of rows that this caller changed."""
-    return sum(transition(instance, to, **fields) for instance in queryset.exclude(**{_status_of(queryset): to}))
+    status = _tracked_as(queryset.model).status
+    return sum(transition(instance, to, **fields) for instance in queryset.exclude(**{status: to}))
 
 
-def _status_of(queryset: models.QuerySet[Any]) -> str:
-    return _tracked[queryset.model].status
+def _tracked_as(model: type[models.Model]) -> Tracked:
+    tracked = _find(model)
+    if tracked is None:
+        raise LookupError(f"{model.__name__} is not tracked: call track_jobs({model.__name__}) in AppConfig.ready().")
+    return tracked
+
+
+def _find(model: type[models.Model]) -> Tracked | None:
+    """A proxy is tracked with the model that it stands for."""
+    return _tracked.get(model._meta.concrete_model or model)
 
 
 def _track(model: type[models.Model], tracked: Tracked) -> None:
     _tracked[model] = tracked
-    pre_save.connect(_remember_status, sender=model, dispatch_uid="observability.tracking._remember_status")
-    post_save.connect(_compare_status, sender=model, dispatch_uid="observability.tracking._compare_status")
+    # Of every model, since a proxy sends signals of its own: for others it costs a dictionary lookup a save.
+    pre_save.connect(_remember_status, dispatch_uid="observability.tracking._remember_status")
+    post_save.connect(_compare_status, dispatch_uid="observability.tracking._compare_status")
 
 
 def _remember_status(
@@ -167,7 +177,10 @@ def _remember_status(
     **kwargs: object,
 ) -> None:
     """Ask the row itself: what the instance once loaded may be long out of date."""
-    status = _tracked[sender].status
+    tracked = _find(sender)
+    if tracked is None:
+        return
+    status = tracked.status
     if raw or (update_fields is not None and status not in update_fields):
         instance.__dict__[OLD_STATUS] = getattr(instance, status)
     elif not instance._state.adding:
@@ -182,14 +195,17 @@ def _stored_status(sender: type[models.Model], instance: models.Model, status: s
 
 
 def _compare_status(sender: type[models.Model], instance: models.Model, using: str, **kwargs: object) -> None:
-    now = getattr(instance, _tracked[sender].status)
+    tracked = _find(sender)
+    if tracked is None:
+        return
+    now = getattr(instance, tracked.status)
     if instance.__dict__.pop(OLD_STATUS, None) != now:
         _announce_on_commit(instance, now, using)
 
 
 def _announce_on_commit(instance: models.Model, now: str, using: str) -> None:
     def announce() -> None:
-        _tracked[type(instance)].announce(instance, now)
+        _tracked_as(type(instance)).announce(instance, now)
 
     # robust: what goes wrong in telling others must not reach the one who committed
     transaction.on_commit(announce, using=using, robust=True)

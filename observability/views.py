@@ -54,7 +54,7 @@ def closed_to_strangers(view: View) -> View:
 
 def _unauthorized() -> HttpResponse:
     message = "A bearer token, an allowed address or a permitted staff account is needed.\n"
-    headers = {"WWW-Authenticate": 'Bearer realm="metrics"'}
+    headers = {"WWW-Authenticate": "Bearer"}
     return HttpResponse(message, status=401, headers=headers, content_type="text/plain; charset=utf-8")
 
 

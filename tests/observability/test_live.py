@@ -16,7 +16,8 @@ from tests.site import eventually
 VIEWS = {"DJANGO_SETTINGS_MODULE": "tests.observability.site_settings"}
 
 MIX = [
-    *[("GET", "/ok", 200)] * 400,
+    *[("GET", "/ok", 200)] * 350,
+    *[("GET", "/file", 200)] * 50,
     *[("POST", "/ok?status=201", 201)] * 100,
     *[("GET", "/shop/7/name", 200)] * 150,
     *[("GET", "/nowhere", 404)] * 120,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 
@@ -130,6 +131,28 @@ def save(job, status):
 def test_a_row_that_is_made_in_a_final_state_counts():
     with ended(status="cancelled"):
         new_job(status="cancelled")
+
+
+def test_a_proxy_counts_like_the_model_that_it_stands_for():
+    class Urgent(Job):
+        class Meta:
+            proxy = True
+            app_label = "automation"
+
+    try:
+        urgent = Urgent.objects.get(pk=new_job().pk)
+        with ended():
+            save(urgent, "success")
+        with ended():
+            transition(Urgent.objects.get(pk=new_job().pk), "success")
+    finally:
+        apps.all_models["automation"].pop("urgent")
+        apps.clear_cache()
+
+
+def test_a_model_that_is_not_tracked_is_told():
+    with pytest.raises(LookupError, match=r"User is not tracked: call track_jobs\(User\)"):
+        transition(User(), "success")
 
 
 def test_what_sends_no_signals_counts_nothing_and_the_helper_counts():
