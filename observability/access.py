@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from .conf import get_conf, token
+from .logs import warn
 
 PERMISSION = "observability.view_metric"
 SCHEME = b"bearer "
@@ -61,5 +62,10 @@ def client_address(request: HttpRequest) -> IPv4Address | IPv6Address | None:
 
 
 def _is_permitted_staff(request: HttpRequest) -> bool:
-    user = getattr(request, "user", None)
-    return bool(user and user.is_active and user.is_staff and user.has_perm(PERMISSION))
+    """A session that cannot be read opens nothing."""
+    try:
+        user = getattr(request, "user", None)
+        return bool(user and user.is_active and user.is_staff and user.has_perm(PERMISSION))
+    except Exception as error:
+        warn("access", "The session of a reader cannot be read: %r", error)
+        return False

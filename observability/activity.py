@@ -6,6 +6,7 @@ thread of its own: a silent Redis or database never holds up a request.
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from time import monotonic, time
 from typing import Protocol, cast
 
@@ -14,7 +15,7 @@ from django.conf import settings
 from . import sources
 from .conf import get_conf
 from .logs import warn
-from .probes import Probe
+from .probes import Answer, Probe, database_in_memory
 
 MAX_ID = 64  # characters, as wide as the table's column
 MAX_USERS = 100_000  # remembered by one process, so that a flood of accounts is no flood of memory
@@ -44,7 +45,8 @@ def seen(user_id: object) -> None:
     _passed_on[key] = now
     if len(_pending) < MAX_USERS:
         _pending[key] = time()
-    _writer.start()
+    if not database_in_memory():  # in tests a write here would be a surprise; it is made up for when somebody counts
+        _writer.start().add_done_callback(_write_rest)
 
 
 def count() -> float:
@@ -83,11 +85,19 @@ def _write_pending() -> None:
             _pending.pop(key, None)
 
 
-def _write_quietly() -> None:
+def _write_quietly() -> bool:
     try:
         _write_pending()
     except Exception as error:
         warn("active users", "Active users cannot be kept: %r", error)
+        return False
+    return True
+
+
+def _write_rest(written: Future[Answer[bool]]) -> None:
+    """Users that were seen while the writer was ending."""
+    if written.result().value and _pending:
+        _writer.start().add_done_callback(_write_rest)
 
 
 _writer = Probe(_write_quietly, lambda: get_conf().SOURCE_TIMEOUT)

@@ -74,8 +74,9 @@ def check_health_checks(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessag
     """HEALTH_CHECKS can be imported."""
     for path in get_conf().HEALTH_CHECKS:
         try:
-            import_string(path)
-        except ImportError as error:
+            if not callable(import_string(path)):
+                raise TypeError("it is no function")
+        except Exception as error:
             yield Error(
                 f"OBSERVABILITY['HEALTH_CHECKS'] names {path!r}, which cannot be imported: {error}.",
                 hint="Use 'observability.health.check_database' or the dotted path of a function of yours.",

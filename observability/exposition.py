@@ -74,12 +74,28 @@ class _Collected(CollectorRegistry):
 
 def to_text(families: Snapshot) -> bytes:
     """Prometheus text 0.0.4."""
-    return bytes(generate_latest(_Collected(families)))
+    return _format(generate_latest, families)
 
 
 def to_openmetrics(families: Snapshot) -> bytes:
     """OpenMetrics 1.0."""
-    return bytes(generate_openmetrics(_Collected(families)))
+    return _format(generate_openmetrics, families)
+
+
+def _format(generate: Callable[[CollectorRegistry], bytes], families: Snapshot) -> bytes:
+    """A label value of the host's own that is no text must not end the scrape."""
+    try:
+        return generate(_Collected(families))
+    except UnicodeEncodeError:
+        return generate(_Collected([_encodable(family) for family in families]))
+
+
+def _encodable(family: Metric) -> Metric:
+    return _with(family, [sample._replace(labels=_valid(sample.labels)) for sample in family.samples])
+
+
+def _valid(labels: dict[str, str]) -> dict[str, str]:
+    return {name: value.encode("utf-8", "replace").decode() for name, value in labels.items()}
 
 
 def to_dict(families: Snapshot) -> dict[str, Any]:

@@ -5,7 +5,7 @@ A check is asked in a thread of its own, so that a service which accepts and nev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from uuid import uuid4
@@ -65,11 +65,17 @@ def examine() -> Report:
     conf = get_conf()
     probes = {path: _probe(path) for path in conf.HEALTH_CHECKS}
     answers = ask_all(probes.values(), conf.HEALTH_TIMEOUT * RESERVE)
-    report = Report({path.rpartition(".")[2]: answer for path, answer in zip(probes, answers, strict=True)})
+    report = Report({_name(path, probes): answer for path, answer in zip(probes, answers, strict=True)})
     for name, answer in report.checks.items():
         if answer.error:
             warn(f"health {name}", "Health check %r failed: %r", name, answer.error)
     return report
+
+
+def _name(path: str, paths: Iterable[str]) -> str:
+    """The function's name, or its whole path where another check has the same name."""
+    name = path.rpartition(".")[2]
+    return name if [other.rpartition(".")[2] for other in paths].count(name) == 1 else path
 
 
 @lru_cache(maxsize=64)

@@ -23,6 +23,7 @@ from .labels import method as method_label
 
 GetResponse = Callable[[HttpRequest], Any]
 ESCAPED = re.compile(r"\\(\W)")  # a character that is itself in the path, as the dot in ``\.html``
+COUNTED = "_observability_exception"
 SESSION_KEY = "_auth_user_id"  # django.contrib.auth.SESSION_KEY, without loading an app that may not be installed
 
 
@@ -96,15 +97,11 @@ class Observation:
             if response.streaming:
                 self._watch(cast(StreamingHttpResponse, response))
             else:
-                self._finish(response.status_code, self._body_size(cast(HttpResponse, response)))
+                self._finish(response.status_code, len(cast(HttpResponse, response).content))
             _see_user(self.request)
         except Exception as error:
             _report(error)
             self.finish(response.status_code)
-
-    def _body_size(self, response: HttpResponse) -> int:
-        """A server sends no body in answer to HEAD, whatever the view gave."""
-        return 0 if self.method == "HEAD" else len(response.content)
 
     def fail(self, error: BaseException) -> None:
         """No response: the client went away, or the server is stopping."""
@@ -131,6 +128,8 @@ class Observation:
         recorder = recorder_for(self.method, match.route if match else None, status)
         if self.first_byte is not None:
             recorder.first_byte(self.first_byte)
+        if size and self.method == "HEAD":
+            size = 0  # a server sends no body in answer to HEAD, whatever the view gave
         recorder.record(seconds, size, request.META.get("CONTENT_LENGTH"))
 
     # Streams
@@ -230,7 +229,7 @@ def endpoint(route: str | None) -> str:
     """A route template with a leading slash; regular expressions are simplified to the names of their groups."""
     if route is None:
         return UNMATCHED
-    if "^" in route or "(?P<" in route or "\\" in route:
+    if any(mark in route for mark in "^(\\"):
         route = ESCAPED.sub(r"\1", simplify_regex(route))
     route = route.replace("<uuidstr:", "<uuid:")  # django-ninja's own word for what the project wrote as uuid
     return route if route.startswith("/") else f"/{route}"
@@ -250,8 +249,11 @@ def in_progress(method: str, change: int) -> None:
 
 
 def count_exception(request: HttpRequest, error: BaseException) -> None:
-    """An exception that left the view, by class name."""
+    """An exception that left the view, by class name; once, though Django may hand it to us twice."""
     try:
+        if request.__dict__.get(COUNTED) == id(error):
+            return
+        request.__dict__[COUNTED] = id(error)  # the exception itself would keep its frames alive
         match = request.resolver_match
         route = endpoint(match.route if match else None)
         metrics.count(metrics.http_exceptions_total, route, type(error).__name__)
@@ -262,10 +264,9 @@ def count_exception(request: HttpRequest, error: BaseException) -> None:
 def _see_user(request: HttpRequest) -> None:
     """Tell of a signed-in user, where the request itself found out who that is: asking would cost a query."""
     session = getattr(request, "session", None)
-    if session is not None and session.accessed:
-        user_id = session.get(SESSION_KEY)
-        if user_id is not None:
-            activity.seen(user_id)
+    loaded = getattr(session, "_session_cache", None)  # what the view loaded; a failed load is not tried again
+    if loaded and (user_id := loaded.get(SESSION_KEY)) is not None:
+        activity.seen(user_id)
 
 
 def _report(error: Exception) -> None:

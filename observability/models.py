@@ -5,11 +5,21 @@ from __future__ import annotations
 from django.db import models
 
 
+class NoRows(models.Manager[models.Model]):
+    """Of a model without a table: ``dumpdata`` asks every model."""
+
+    def get_queryset(self) -> models.QuerySet[models.Model]:
+        return super().get_queryset().none()
+
+
 class Metric(models.Model):  # noqa: DJ008  # there are no rows
     """No table: it gives the admin's page its place and the permission ``observability.view_metric`` its name."""
 
+    objects = NoRows()
+
     class Meta:
         managed = False
+        base_manager_name = "objects"
         default_permissions = ("view",)
         verbose_name = "metric"
         verbose_name_plural = "Metrics"

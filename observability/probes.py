@@ -54,10 +54,13 @@ class Probe(Generic[T]):
             return self._running
 
     def _begin(self, future: Future[Answer[T]]) -> None:
-        if _database_in_memory():
+        if database_in_memory():
             future.set_result(self._answer())
-        else:
+            return
+        try:
             Thread(target=self._run, args=[future], name="observability-probe", daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            future.set_result(Answer(None, error, 0.0))
 
     def _run(self, future: Future[Answer[T]]) -> None:
         with suppress(Exception):
@@ -89,7 +92,7 @@ def _wait(future: Future[Answer[Any]], begin: float, seconds: float) -> Answer[A
         return Answer(None, Silent(f"no answer within {seconds:g} s"), perf_counter() - begin)
 
 
-def _database_in_memory() -> bool:
+def database_in_memory() -> bool:
     """SQLite in memory, as in tests: it is never silent, and a second thread would lock out the first."""
     connection: Any = connections[DEFAULT_DB_ALIAS]
     return bool(connection.vendor == "sqlite" and connection.is_in_memory_db())

@@ -39,6 +39,7 @@ class Tracked:
 
 _tracked: dict[type[models.Model], Tracked] = {}
 OLD_STATUS = "_observability_old_status"
+CAME_FROM = "_observability_came_from"
 
 
 def track_jobs(
@@ -133,10 +134,13 @@ def transition(instance: models.Model, to: str, *, come_from: str | None = None,
     model, status = type(instance), _tracked_as(type(instance)).status
     using = router.db_for_write(model, instance=instance)
     old = getattr(instance, status) if come_from is None else come_from
+    if old == to:  # perhaps a rollback took the row back, and not the instance
+        old = instance.__dict__.get(CAME_FROM, to)
     values = {status: to, **fields}
     rows = model._base_manager.using(using).filter(pk=instance.pk, **{status: old})
     if old == to or not rows.update(**values):
         return False
+    instance.__dict__[CAME_FROM] = old
     for name, value in values.items():
         setattr(instance, name, value)
     _announce_on_commit(instance, to, using)

@@ -36,11 +36,11 @@ def folder() -> Path | None:
 def install() -> None:
     """Have every metric made from now on, of any library, keep its values in the configured folder."""
     conf = get_conf()
-    if not conf.METRICS_ENABLED:
-        return
     path = Path(conf.PROMETHEUS_MULTIPROC_DIR).absolute()
     if not conf.PROMETHEUS_MULTIPROC_DIR or not _usable(path):
         values.ValueClass = values.MutexValue  # set but empty, the variable means the current folder to the library
+        return
+    if not conf.METRICS_ENABLED:
         return
     os.environ[FOLDER_VARIABLE] = str(path)
     if not values.ValueClass._multiprocess:

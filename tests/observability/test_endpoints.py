@@ -173,13 +173,25 @@ print(json.dumps([found[name]["samples"][0]["value"] for name in ("shop_orders_t
     assert own_process(code, PROMETHEUS_MULTIPROC_DIR="/dev/null/none") == [3, 7]
 
 
+def test_a_label_of_the_hosts_that_is_no_text_does_not_end_the_scrape(own_process):
+    code = """
+from prometheus_client import Counter
+from observability import exposition
+Counter("shop_odd_total", "Odd.", ["kind"]).labels("\\ud800").inc()
+families = exposition.snapshot(["shop_odd_total"])
+print(json.dumps([exposition.to_text(families).decode(), exposition.to_openmetrics(families).decode()]))
+"""
+    for text in own_process(code):
+        assert 'shop_odd_total{kind="?"} 1.0' in text
+
+
 # Methods and caching
 
 
 @pytest.mark.parametrize("path", EVERY)
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-def test_other_methods_are_refused(reader, path, method):
-    answer = reader.generic(method, path)
+def test_other_methods_are_refused(configure, path, method):
+    answer = Client(enforce_csrf_checks=True, **BEARER).generic(method, path)
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "GET, HEAD"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -343,6 +355,19 @@ def test_a_failing_check_is_503_and_its_text_stays_inside(configure, headers):
     for secret in ("hunter2", "db.internal", "postgres://"):
         assert secret not in answer.content.decode()
     assert ("checks" in answer.json()) == bool(headers)
+
+
+def check_database():
+    raise ConnectionError("of the same name as another check")
+
+
+def test_two_checks_of_one_name_are_two_checks(configure):
+    own = "tests.observability.test_endpoints.check_database"
+    configure(HEALTH_CHECKS=[own, "observability.health.check_database"])
+    answer = Client(**BEARER).get("/api/metrics/health")
+    assert answer.status_code == 503
+    states = {name: check["status"] for name, check in answer.json()["checks"].items()}
+    assert states == {own: "unhealthy", "observability.health.check_database": "healthy"}
 
 
 def leaky_check():

@@ -81,6 +81,11 @@ def test_without_its_database_health_is_503_within_the_deadline_and_live_is_200(
         assert seconds < 1
 
 
+def test_without_its_database_a_session_cookie_opens_nothing(site):
+    with site(env=VIEWS, database=database(NOBODY_LISTENS)) as running:
+        assert running.get("/api/metrics", headers={"Cookie": f"sessionid={'a' * 32}"}).status_code == 401
+
+
 def test_with_its_database_stopped_and_back_the_site_recovers_by_itself(site):
     """Every process of the database is stopped for a while, as on a host that hangs."""
     url = start_postgres()

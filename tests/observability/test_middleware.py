@@ -101,6 +101,16 @@ def test_an_exception_that_leaves_the_middleware_is_counted_once_and_raised():
         MetricsMiddleware(broken)(RequestFactory().get("/"))
 
 
+def test_an_exception_that_django_passes_on_is_counted_once(settings):
+    settings.DEBUG_PROPAGATE_EXCEPTIONS = True
+    with (
+        assert_increases("http_exceptions_total", endpoint="/fail", exception="RuntimeError"),
+        assert_increases("http_requests_total", endpoint="/fail", status=500),
+        pytest.raises(RuntimeError),
+    ):
+        Client().get("/fail")
+
+
 def test_a_stream_is_timed_to_its_last_byte_and_counted_when_it_ends(client):
     response = client.get("/stream?parts=5&pause=0.02")
     before = metric_value("http_request_duration_seconds_sum", endpoint="/stream")
@@ -161,9 +171,10 @@ def test_a_request_without_a_body_has_no_request_size_and_head_sends_no_bytes(cl
     with (
         assert_increases("http_request_size_bytes_count", by=0),
         assert_increases("http_response_size_bytes_sum", by=0, method="HEAD"),
-        assert_increases("http_response_size_bytes_count", method="HEAD"),
+        assert_increases("http_response_size_bytes_count", by=2, method="HEAD"),
     ):
         client.head("/ok?size=500")
+        list(client.head("/stream").streaming_content)
 
 
 def test_a_clock_that_is_set_back_an_hour_gives_no_negative_duration():

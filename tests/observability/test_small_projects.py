@@ -62,5 +62,16 @@ def test_a_project_that_has_not_migrated_has_all_but_what_needs_the_table():
 
 
 def test_a_project_that_switched_metrics_off():
-    statuses, _ = answers(OBSERVABILITY={"METRICS_ENABLED": False})
+    off = {"METRICS_ENABLED": False, "PROMETHEUS_MULTIPROC_DIR": "/dev/null/none"}
+    statuses, _ = answers(OBSERVABILITY=off)
     assert statuses == [404, 404, 200, 404]
+
+
+def test_dumpdata_passes_over_the_model_that_has_no_table(own_process):
+    code = """
+import io
+from django.core.management import call_command
+call_command("dumpdata", "observability.Metric", "--all", stdout=(out := io.StringIO()))
+print(json.dumps(out.getvalue()))
+"""
+    assert json.loads(own_process(code)) == []

@@ -81,6 +81,15 @@ def test_a_save_counts_once_and_ten_re_saves_count_nothing():
         again.save()
 
 
+def test_the_same_instance_may_try_again_after_a_rollback():
+    job = new_job()
+    undone(lambda job: transition(job, "success"), job)
+    with ended():
+        assert transition(job, "success")
+        assert not transition(job, "success")
+    assert Job.objects.get(pk=job.pk).status == "success"
+
+
 def test_an_instance_that_is_out_of_date_does_not_count_again():
     job = new_job()
     stale = Job.objects.get(pk=job.pk)
