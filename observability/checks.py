@@ -39,10 +39,11 @@ def _unknown_key(problem: Problem) -> Error:
 
 
 def _wrong_type(problem: Problem) -> Error:
+    has_variable = "env" in FIELDS[problem.key].metadata
     shown = "a secret" if "TOKEN" in problem.key else repr(problem.value)
     return Error(
         f"OBSERVABILITY[{problem.key!r}] is {shown}, not {problem.wanted}; the default is used instead.",
-        hint=f"Correct the setting, or the environment variable {problem.key}.",
+        hint=f"It comes from the dictionary or the environment variable {problem.key}." if has_variable else None,
         id="observability.E003",
     )
 
@@ -74,9 +75,8 @@ def check_health_checks(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessag
     """HEALTH_CHECKS can be imported."""
     for path in get_conf().HEALTH_CHECKS:
         try:
-            if not callable(import_string(path)):
-                raise TypeError("it is no function")
-        except Exception as error:
+            import_string(path)
+        except (ImportError, ValueError) as error:
             yield Error(
                 f"OBSERVABILITY['HEALTH_CHECKS'] names {path!r}, which cannot be imported: {error}.",
                 hint="Use 'observability.health.check_database' or the dotted path of a function of yours.",

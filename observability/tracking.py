@@ -17,7 +17,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db import models, router, transaction
 from django.db.models.signals import post_save, pre_save
 
@@ -60,6 +60,8 @@ def track_jobs(
     The arguments name fields; one that the model does not have is None. Without ``duration`` (seconds) the time
     between ``started`` and ``ended`` is taken. ``cost`` gives the AI cost of a job in USD, or None.
     """
+    _require_fields(model, job_type, status, created, started, ended, duration)
+    running, finished = _several(running), _several(finished)
 
     def announce(job: models.Model, now: str) -> None:
         about = {"instance": job, "job_type": _field(job, job_type)}
@@ -86,6 +88,8 @@ def track_steps(
     duration: str | None = "duration",
 ) -> None:
     """Send ``step_finished`` for a model. The arguments name fields; ``duration`` is in seconds."""
+    _require_fields(model, step, status, duration)
+    finished = _several(finished)
 
     def announce(row: models.Model, now: str) -> None:
         if now in finished:
@@ -107,6 +111,8 @@ def track_ai_requests(
     duration: str | None = "duration",
 ) -> None:
     """Send ``ai_request_finished`` for a model. The arguments name fields; ``name`` is the AI model's."""
+    _require_fields(model, name, status, input_tokens, output_tokens, cost, duration)
+    finished = _several(finished)
 
     def announce(row: models.Model, now: str) -> None:
         if now in finished:
@@ -151,6 +157,18 @@ def transition_all(queryset: models.QuerySet[Any], to: str, **fields: Any) -> in
     """``QuerySet.update()`` that counts: each row by itself. The number of rows that this caller changed."""
     status = _tracked_as(queryset.model).status
     return sum(transition(instance, to, **fields) for instance in queryset.exclude(**{status: to}))
+
+
+def _require_fields(model: type[models.Model], *names: str | None) -> None:
+    """A slip in a name is told when the site starts, not when a job ends."""
+    for name in names:
+        if name is not None and not hasattr(model, name):
+            raise ImproperlyConfigured(f"{model.__name__} has no field {name!r}: name the one it has, or pass None.")
+
+
+def _several(statuses: Collection[str]) -> Collection[str]:
+    """One status by itself is a collection of one, not of its letters."""
+    return (statuses,) if isinstance(statuses, str) else statuses
 
 
 def _tracked_as(model: type[models.Model]) -> Tracked:

@@ -8,6 +8,7 @@ import pytest
 import time_machine
 from django.apps import apps
 from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connection, transaction
 
 from automation.models import AIRequest, Job, Step
@@ -157,6 +158,12 @@ def test_a_proxy_counts_like_the_model_that_it_stands_for():
     finally:
         apps.all_models["automation"].pop("urgent")
         apps.clear_cache()
+
+
+@pytest.mark.parametrize("slip", [{"status": "state"}, {"ended": "doen"}, {"job_type": "knd"}])
+def test_a_slip_in_the_name_of_a_field_is_told_at_once(slip):
+    with pytest.raises(ImproperlyConfigured, match=f"Job has no field '{next(iter(slip.values()))}'"):
+        track_jobs(Job, **slip)
 
 
 def test_a_model_that_is_not_tracked_is_told():
