@@ -105,6 +105,11 @@ def test_the_format_is_the_one_that_was_asked_for(reader, accept, kind):
     assert reader.get("/api/metrics", HTTP_ACCEPT=accept).headers["Content-Type"] == kind
 
 
+def test_a_cache_on_the_way_is_told_what_the_answer_depends_on(reader):
+    answer = reader.get("/api/metrics", HTTP_ACCEPT_ENCODING="gzip")
+    assert {"Accept", "Accept-Encoding"} <= set(answer.headers["Vary"].split(", "))
+
+
 def test_an_answer_is_compressed_when_the_caller_accepts_it(reader):
     answer = reader.get("/api/metrics", HTTP_ACCEPT_ENCODING="gzip")
     assert answer.headers["Content-Encoding"] == "gzip"
