@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache, wraps
 from time import perf_counter
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.contrib.admindocs.views import simplify_regex
 from django.core.exceptions import MiddlewareNotUsed
+from django.core.handlers.base import BaseHandler
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from . import activity, metrics
+from . import activity, metrics, streams
 from .conf import get_conf
 from .labels import CLIENT_CLOSED, UNMATCHED
 from .labels import method as method_label
@@ -39,6 +40,7 @@ class MetricsMiddleware:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
+        _watch_exceptions()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
@@ -66,9 +68,22 @@ class MetricsMiddleware:
             observation.answer(response)
         return response
 
-    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
-        """An exception left the view; Django makes a response of it."""
-        count_exception(request, exception)
+
+@cache
+def _watch_exceptions() -> None:
+    """See each exception that leaves a view, also one that another middleware answers.
+
+    A ``process_exception`` of ours would not: Django asks the outermost middleware last, and stops at the first answer.
+    """
+    ask_middleware = BaseHandler.process_exception_by_middleware
+
+    @wraps(ask_middleware)
+    def count_and_ask(self: BaseHandler, exception: Exception, request: HttpRequest) -> HttpResponse:
+        if get_conf().METRICS_ENABLED:
+            count_exception(request, exception)
+        return ask_middleware(self, exception, request)
+
+    BaseHandler.process_exception_by_middleware = count_and_ask  # type: ignore[method-assign]
 
 
 def _was_cancelled() -> bool:
@@ -80,14 +95,13 @@ def _was_cancelled() -> bool:
 class Observation:
     """One request, from its entry to its last byte; recorded once, whichever way it ends."""
 
-    __slots__ = ("done", "first_byte", "method", "request", "sent", "start")
+    __slots__ = ("done", "first_byte", "method", "request", "start")
 
     def __init__(self, request: HttpRequest) -> None:
         self.start = perf_counter()
         self.request = request
         self.method = method_label(request.method)
         self.done = False
-        self.sent = 0
         self.first_byte: float | None = None
         in_progress(self.method, 1)
 
@@ -95,7 +109,7 @@ class Observation:
         """Record a complete response; watch one that is still to be sent."""
         try:
             if response.streaming:
-                self._watch(cast(StreamingHttpResponse, response))
+                streams.watch(self.request, cast(StreamingHttpResponse, response), self)
             else:
                 self._finish(response.status_code, len(cast(HttpResponse, response).content))
             _see_user(self.request)
@@ -132,51 +146,14 @@ class Observation:
             size = 0  # a server sends no body in answer to HEAD, whatever the view gave
         recorder.record(seconds, size, request.META.get("CONTENT_LENGTH"))
 
-    # Streams
-
-    def _watch(self, response: StreamingHttpResponse) -> None:
-        status = response.status_code
-        if getattr(response, "file_to_stream", None) is not None:
-            # The server may send the file by itself and closes the response then; wrapping it would prevent that.
-            size = response.headers.get("Content-Length", "")
-            closed = lambda: self.finish(status, int(size) if size.isdecimal() else None)  # noqa: E731
-        else:
-            content = response.streaming_content
-            wrap: Any = self._pass_on_async if response.is_async else self._pass_on
-            response.streaming_content = wrap(content, status)
-            closed = lambda: self.finish(CLIENT_CLOSED, self.sent)  # noqa: E731  # no more than a fallback
-        cast(Any, response)._resource_closers.append(closed)
-
-    def _pass_on(self, content: Iterator[bytes], status: int) -> Iterator[bytes]:
-        try:
-            for part in content:
-                self._part(part)
-                yield part
-        except BaseException as error:
-            self._broken(error, status)
-            raise
-        self.finish(status, self.sent)
-
-    async def _pass_on_async(self, content: AsyncIterator[bytes], status: int) -> AsyncIterator[bytes]:
-        try:
-            async for part in content:
-                self._part(part)
-                yield part
-        except BaseException as error:
-            self._broken(error, status)
-            raise
-        self.finish(status, self.sent)
-
-    def _part(self, part: bytes) -> None:
+    def first_part(self) -> None:
+        """A stream is about to send its first bytes."""
         if self.first_byte is None:
             self.first_byte = perf_counter() - self.start
-        self.sent += len(part)
 
-    def _broken(self, error: BaseException, status: int) -> None:
-        gone = isinstance(error, GeneratorExit | asyncio.CancelledError)
-        if not gone:
-            count_exception(self.request, error)
-        self.finish(CLIENT_CLOSED if gone else status, self.sent)
+    def broken(self, error: BaseException) -> None:
+        """A stream raised."""
+        count_exception(self.request, error)
 
 
 class Recorder:

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
@@ -94,25 +95,71 @@ def gone(site, path):
     host, _, port = site.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        connection.settimeout(0.3)
+        with suppress(TimeoutError):
+            connection.recv(100)
         time.sleep(0.3)
 
 
-@pytest.mark.parametrize("path", ["/async/slow?seconds=20", "/async/stream?parts=200&pause=0.1", "/slow?seconds=1"])
+def sizes(site, endpoint):
+    """Bytes that were sent of a route, and in how many responses."""
+    found = {
+        s.name.rpartition("_")[2]: s.value
+        for f in parse(site.metrics().text)
+        for s in f.samples
+        if f.name == "http_response_size_bytes" and s.labels["endpoint"] == endpoint
+    }
+    return found["sum"], found["count"]
+
+
+LONG = 200_000_000  # bytes: more than any socket takes before its reader reads
+
+CUT_SHORT = ["/async/slow?seconds=20", "/slow?seconds=1", "/async/stream?parts=200&pause=0.1", f"/file?size={LONG}"]
+
+
+@pytest.mark.parametrize("path", [*CUT_SHORT, "/stream?parts=3&size=50000000"])
 def test_a_client_that_goes_away_counts_as_499_and_leaves_nothing_in_progress(site, path):
     endpoint = path.partition("?")[0]
     with site(env=VIEWS, workers=1, asgi=True) as running:
         running.get("/ok")
-        for _ in range(5):
+        for _ in range(3):
             gone(running, path)
-        eventually(lambda: from_text(running), {("GET", "/ok", "200"): 1, ("GET", endpoint, "499"): 5})
+        eventually(lambda: from_text(running), {("GET", "/ok", "200"): 1, ("GET", endpoint, "499"): 3})
         assert in_progress(running) == 1  # the scrape itself
 
 
-def test_a_stream_that_a_client_leaves_counts_as_499_under_gunicorn(site):
+@pytest.mark.parametrize("path", ["/stream?parts=100&pause=0.05", f"/file?size={LONG}", "/async/stream?size=50000000"])
+def test_a_stream_that_a_client_leaves_counts_as_499_under_gunicorn(site, path):
+    endpoint = path.partition("?")[0]
     with site(env=VIEWS, workers=2) as running:
-        gone(running, "/stream?parts=100&pause=0.05")
-        eventually(lambda: from_text(running), {("GET", "/stream", "499"): 1})
+        gone(running, path)
+        eventually(lambda: from_text(running), {("GET", endpoint, "499"): 1})
         assert in_progress(running) == 1
+        sent, responses = sizes(running, endpoint)
+        assert (0 <= sent < LONG / 2, responses) == (True, 1)
+
+
+@pytest.mark.parametrize("asgi", [False, True], ids=["gunicorn", "uvicorn"])
+@pytest.mark.parametrize("path", ["/stream", "/async/stream", "/file"])
+def test_any_stream_is_timed_to_its_last_byte_and_measured_whole_whatever_server_sends_it(site, path, asgi):
+    size = 20_000_000
+    with (
+        site(env=VIEWS, workers=1, asgi=asgi) as running,
+        running.client.stream("GET", f"{path}?size={size}") as answer,
+    ):
+        parts = answer.iter_raw(65536)
+        next(parts)
+        time.sleep(1)  # the server has to wait
+        received = 65536 + sum(map(len, parts))
+        eventually(lambda: from_text(running), {("GET", path, "200"): 1})
+        assert sizes(running, path) == (received, 1)
+        assert duration(running, path) >= 1
+
+
+def duration(site, endpoint):
+    name = "http_request_duration_seconds_sum"
+    families = parse(site.metrics().text)
+    return sum(s.value for f in families for s in f.samples if s.name == name and s.labels["endpoint"] == endpoint)
 
 
 def test_requests_in_progress_are_seen_over_all_workers_and_gone_with_a_killed_one(site):

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from contextlib import suppress
+from wsgiref.util import FileWrapper
 
 import pytest
 import time_machine
@@ -88,6 +90,31 @@ def test_an_exception_of_the_view_is_one_request_with_status_500_and_one_excepti
         client.get("/fail")
 
 
+class AnswersExceptions:
+    """What an API's own error format is made by."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_exception(self, request, exception):
+        return HttpResponse("sorry", status=400)
+
+
+@pytest.mark.parametrize(("path", "send"), [("/fail", Client), ("/async/fail", AsyncClient)])
+def test_an_exception_that_another_middleware_answers_is_counted_once(settings, path, send):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.AnswersExceptions"]
+    with (
+        assert_increases("http_exceptions_total"),
+        assert_increases("http_exceptions_total", endpoint=path, exception="RuntimeError"),
+        assert_increases("http_requests_total", endpoint=path, status=400),
+    ):
+        response = send().get(path)
+        assert (asyncio.run(response) if send is AsyncClient else response).content == b"sorry"
+
+
 def test_an_exception_that_leaves_the_middleware_is_counted_once_and_raised():
     def broken(request):
         raise OSError("not ours")
@@ -148,14 +175,45 @@ def test_a_stream_that_nobody_reads_to_its_end_counts_as_499(parts_read):
         close(response)
 
 
+def sent_by_the_server():
+    """A response whose file the server sends by itself, as gunicorn does with sendfile()."""
+    return MetricsMiddleware(file)(RequestFactory().get("/file", **{"wsgi.file_wrapper": FileWrapper}))
+
+
 def test_a_file_keeps_the_way_by_which_a_server_sends_it_fast():
-    response = MetricsMiddleware(file)(RequestFactory().get("/file"))
+    response = sent_by_the_server()
     assert response.file_to_stream is not None
     with (
         assert_increases("http_requests_total", endpoint="unmatched", status=200),
         assert_increases("http_response_size_bytes_sum", by=int(response.headers["Content-Length"])),
     ):
         close(response)
+
+
+def test_a_file_that_the_server_gave_up_counts_as_499_with_the_bytes_that_were_read():
+    response = sent_by_the_server()
+    response.file_to_stream.read(100)
+    with (
+        assert_increases("http_requests_total", endpoint="unmatched", status=499),
+        assert_increases("http_response_size_bytes_sum", by=100),
+        suppress(BrokenPipeError),
+    ):
+        try:
+            raise BrokenPipeError
+        finally:
+            close(response)
+
+
+def test_a_synchronous_stream_stays_one_under_asgi():
+    async def read():
+        response = await AsyncClient().get("/stream")
+        return b"".join(response.streaming_content)
+
+    with (
+        assert_increases("http_requests_total", endpoint="/stream", status=200),
+        assert_increases("http_requests_total"),
+    ):
+        assert asyncio.run(read()) == b"0123456789" * 3
 
 
 def test_sizes_are_those_of_the_bodies(client):

@@ -1,9 +1,9 @@
 """Views that misbehave in the ways that real ones do, beside the site's own addresses."""
 
 import asyncio
+import tempfile
 import threading
 import time
-from pathlib import Path
 
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -35,13 +35,19 @@ def slow(request):
     return HttpResponse("done")
 
 
+def shape(request):
+    """How many parts, the seconds between two of them, and one part."""
+    size = int(request.GET.get("size", 10))
+    return int(request.GET.get("parts", 3)), float(request.GET.get("pause", 0)), (b"0123456789" * (size // 10))
+
+
 def stream(request):
-    parts, pause = int(request.GET.get("parts", 3)), float(request.GET.get("pause", 0))
+    parts, pause, part = shape(request)
 
     def content():
         for _ in range(parts):
             time.sleep(pause)
-            yield b"0123456789"
+            yield part
         if "fail" in request.GET:
             raise RuntimeError("in the middle of a stream")
 
@@ -49,7 +55,10 @@ def stream(request):
 
 
 def file(request):
-    return FileResponse(Path(__file__).open("rb"))  # the response closes it
+    """A file on the disk, as long as asked for: a hole takes no room."""
+    opened = tempfile.TemporaryFile()  # noqa: SIM115
+    opened.truncate(int(request.GET.get("size", 1000)))
+    return FileResponse(opened)  # the response closes it
 
 
 async def async_ok(request):
@@ -66,11 +75,11 @@ async def async_fail(request):
 
 
 async def async_stream(request):
-    parts, pause = int(request.GET.get("parts", 3)), float(request.GET.get("pause", 0))
+    parts, pause, part = shape(request)
 
     async def content():
         for _ in range(parts):
-            yield b"0123456789"
+            yield part
             await asyncio.sleep(pause)
 
     return StreamingHttpResponse(content())
