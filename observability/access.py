@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hmac
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from threading import Lock
+from time import perf_counter
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from .conf import get_conf, token
 from .logs import warn
+from .probes import Probe
 
 PERMISSION = "observability.view_metric"
 SCHEME = b"bearer "
@@ -23,6 +26,27 @@ def may_read(request: HttpRequest) -> bool:
 def may_read_without_session(request: HttpRequest) -> bool:
     """The same for a request that must not touch the database."""
     return settings.DEBUG or get_conf().METRICS_PUBLIC or _has_token(request) or _is_in_network(request)
+
+
+def may_read_in_time(request: HttpRequest, seconds: float) -> bool:
+    """The same, with a hard deadline for a session store or database that never answers: then False.
+
+    One session is asked for at a time, so that callers who come again and again pile up no threads.
+    """
+    if may_read_without_session(request):
+        return True
+    begin = perf_counter()
+    if not _asking.acquire(timeout=max(0.0, seconds)):
+        return False
+    answer = Probe(lambda: _is_permitted_staff(request), lambda: seconds).start()
+    answer.add_done_callback(lambda _: _asking.release())
+    try:
+        return bool(answer.result(max(0.0, begin + seconds - perf_counter())).value)
+    except TimeoutError:
+        return False
+
+
+_asking = Lock()
 
 
 def _has_token(request: HttpRequest) -> bool:

@@ -85,11 +85,13 @@ GAUGES = {
 
 
 def _tile(title: str, metric: MetricWrapperBase, families: exposition.Snapshot, answers: sources.Answers) -> Tile:
-    values = [sample.value for family in families if family.name == metric._name for sample in family.samples]
-    value = exposition.human_number(values[0]) if values else "–"
+    family = next((family for family in families if family.name == metric._name), None)
+    value = exposition.human_number(family.samples[0].value) if family else "–"
     service = sources.service_of(metric)
+    if family and not isinstance(family, sources.SourceFamily):
+        return Tile(title, value, "set by the application", None)
     if service is None:
-        return Tile(title, value, "set by the application" if values else "not known here", None)
+        return Tile(title, value, "not known here", None)
     answer = answers[service]
     up = answer.value is not None and not answer.value[1]
     milliseconds = f"{answer.seconds * 1000:,.0f} ms"

@@ -17,6 +17,8 @@ from . import metrics, sources, store
 
 Snapshot = Sequence[Metric]
 
+SETTABLE = {metric._name for metric in metrics.SETTABLE}
+
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -27,9 +29,11 @@ def snapshot(names: Collection[str] = (), answers: sources.Answers | None = None
     ``answers`` are those of the sources, for a caller that has asked them already.
     """
     metrics.create_known_series()
-    families: dict[str, Metric] = {}
     read = sources.collect(sources.ask() if answers is None else answers)
-    for family in (*read, *_recorded()):  # what was read goes before what somebody set
+    recorded = list(_recorded())
+    by_hand = (family for family in recorded if family.name in SETTABLE and family.samples)
+    families: dict[str, Metric] = {}
+    for family in (*by_hand, *read, *recorded):  # the first of a name counts
         families.setdefault(family.name, family)
     kept = (_restrict(family, names) for _, family in sorted(families.items()))
     return [family for family in kept if family.samples]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from time import perf_counter
 from uuid import uuid4
 
 from django.core.cache import caches
@@ -44,6 +45,7 @@ class Report:
     """What the checks said, by name; seconds each took."""
 
     checks: dict[str, Answer[None]]
+    seconds_left: float  # of the deadline, for what the caller has still to ask
 
     @property
     def healthy(self) -> bool:
@@ -64,8 +66,10 @@ def examine() -> Report:
     """Run every check at the same time, under one deadline."""
     conf = get_conf()
     probes = {path: _probe(path) for path in conf.HEALTH_CHECKS}
-    answers = ask_all(probes.values(), conf.HEALTH_TIMEOUT * RESERVE)
-    report = Report({_name(path, probes): answer for path, answer in zip(probes, answers, strict=True)})
+    begin, limit = perf_counter(), conf.HEALTH_TIMEOUT * RESERVE
+    answers = ask_all(probes.values(), limit)
+    checks = {_name(path, probes): answer for path, answer in zip(probes, answers, strict=True)}
+    report = Report(checks, seconds_left=begin + limit - perf_counter())
     for name, answer in report.checks.items():
         if answer.error:
             warn(f"health {name}", "Health check %r failed: %r", name, answer.error)

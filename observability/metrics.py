@@ -125,9 +125,11 @@ ai_unpriced_requests_total = Counter(
 
 # The whole deployment, and the exporter itself
 
-active_users = Gauge("active_users", "Signed-in users seen lately.", multiprocess_mode="mostrecent")
-active_jobs = Gauge("active_jobs", "Jobs running now.", multiprocess_mode="mostrecent")
-database_connections = Gauge("database_connections", "Database connections open now.", multiprocess_mode="mostrecent")
+active_users = Gauge("active_users", "Signed-in users seen lately.", multiprocess_mode="livemostrecent")
+active_jobs = Gauge("active_jobs", "Jobs running now.", multiprocess_mode="livemostrecent")
+database_connections = Gauge(
+    "database_connections", "Database connections open now.", multiprocess_mode="livemostrecent"
+)
 app_info = Gauge(
     "app_info",
     "The running version; always 1.",
@@ -144,7 +146,7 @@ observability_dropped_total = Counter(
     "observability_dropped_total", "Samples that were refused, by metric and reason.", ["metric", "reason"]
 )
 
-OF_THE_DEPLOYMENT = (active_users, active_jobs, database_connections)
+SETTABLE = (active_users, active_jobs, database_connections)  # read by the app, unless somebody sets them
 
 # Label values known beforehand. Where a metric's labels are all known, its series exist at 0 from the start, so that
 # increase() sees the very first failure; past the cap of series, known values stay and only the others overflow.
@@ -287,10 +289,10 @@ _has_been_set: set[str] = set()
 
 
 def never_set() -> set[str]:
-    """Gauges of the whole deployment that nobody knows yet: absent, not 0. The shared store sees to it by itself."""
+    """Gauges that nobody has set: absent, not 0. The shared store sees to it by itself."""
     if store.folder():
         return set()
-    return {metric._name for metric in OF_THE_DEPLOYMENT} - _has_been_set
+    return {metric._name for metric in SETTABLE} - _has_been_set
 
 
 UNSET: Any = object()  # an argument that was not given; None is a bad number like any other
@@ -405,19 +407,19 @@ class MetricsCollector:
     @staticmethod
     @never_raises
     def set_active_users(value: float) -> None:
-        """Signed-in users now, for a site whose users this app cannot see."""
+        """Signed-in users now, as the application counts them: shown while this process lives, in place of ours."""
         put(active_users, value)
 
     @staticmethod
     @never_raises
     def set_active_jobs(value: float) -> None:
-        """Jobs running now, for a site whose jobs are not tracked."""
+        """Jobs running now, as the application counts them."""
         put(active_jobs, value)
 
     @staticmethod
     @never_raises
     def set_database_connections(value: float) -> None:
-        """Connections open now, for a database that this app cannot ask."""
+        """Connections open now, as the application counts them."""
         put(database_connections, value)
 
     @staticmethod

@@ -86,9 +86,13 @@ def collect(answers: Answers) -> Iterator[Metric]:
     yield family(metrics.app_info, {_app_info(): 1})
 
 
-def family(metric: MetricWrapperBase, values: Values) -> Metric:
-    """A gauge of ours with values that were read, not recorded."""
-    result = Metric(metric._name, metric._documentation, "gauge")
+class SourceFamily(Metric):
+    """A gauge with values that were read, not recorded."""
+
+
+def family(metric: MetricWrapperBase, values: Values) -> SourceFamily:
+    """The gauge with these values."""
+    result = SourceFamily(metric._name, metric._documentation, "gauge")
     for names, value in values.items():
         cleaned = map(labels.clean, names)
         result.add_sample(metric._name, dict(zip(metric._labelnames, cleaned, strict=True)), float(value))

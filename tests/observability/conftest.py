@@ -14,7 +14,7 @@ from tests.servers import new_folder
 from tests.site import ROOT
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def own_process():
     """``own_process("code that prints JSON")``: the printed value, from a process with a store of its own."""
 

@@ -70,6 +70,20 @@ print(json.dumps([before, gauges(), bool(store.folder())]))
     assert own_process(code, PROMETHEUS_MULTIPROC_DIR="/dev/null/no-folder-can-be-here") == [{}, after, False]
 
 
+@pytest.mark.parametrize("folder", [{}, {"PROMETHEUS_MULTIPROC_DIR": ""}], ids=["in the store", "in memory"])
+def test_a_gauge_that_was_set_by_hand_goes_before_what_the_app_reads(own_process, folder):
+    code = """
+from observability import sources
+from observability.metrics import MetricsCollector, active_jobs
+from observability.testing import metric_value
+sources.register("own", active_jobs, lambda: 7)
+before = metric_value("active_jobs")
+MetricsCollector.set_active_jobs(3)
+print(json.dumps([before, metric_value("active_jobs"), metric_value("observability_source_up", source="own")]))
+"""
+    assert own_process(code, DATABASE_URL="postgres://127.0.0.1:9/none", **folder) == [7, 3, 1]
+
+
 @pytest.mark.parametrize("bad", BAD_NUMBERS, ids=repr)
 def test_a_bad_duration_or_cost_is_dropped_and_counted_while_the_event_itself_counts(bad):
     with (
@@ -209,18 +223,22 @@ BUCKETS = {
 
 
 @pytest.fixture(scope="module")
-def recorded():
+def recorded(own_process):
     """The JSON of a store in which every core metric has a sample."""
-    MetricsCollector.record_http_request("POST", "/core", 200, 0.1, 5)
-    MetricsCollector.record_automation_job("core", "success", 1)
-    MetricsCollector.record_automation_step("core", "success")
-    MetricsCollector.record_notion_request("core", "success", 1)
-    MetricsCollector.record_vercel_deployment("success", 1)
-    MetricsCollector.record_ai_request("core", "success", 1, 1)
-    MetricsCollector.set_active_users(1)
-    MetricsCollector.set_active_jobs(1)
-    MetricsCollector.set_database_connections(1)
-    return MetricsCollector.get_metrics_dict()
+    code = """
+from observability.metrics import MetricsCollector
+MetricsCollector.record_http_request("POST", "/core", 200, 0.1, 5)
+MetricsCollector.record_automation_job("core", "success", 1)
+MetricsCollector.record_automation_step("core", "success")
+MetricsCollector.record_notion_request("core", "success", 1)
+MetricsCollector.record_vercel_deployment("success", 1)
+MetricsCollector.record_ai_request("core", "success", 1, 1)
+MetricsCollector.set_active_users(1)
+MetricsCollector.set_active_jobs(1)
+MetricsCollector.set_database_connections(1)
+print(json.dumps(MetricsCollector.get_metrics_dict()))
+"""
+    return own_process(code)
 
 
 @pytest.mark.parametrize(("name", "kind", "labels"), [(name, *rest) for name, rest in CORE.items()], ids=CORE)

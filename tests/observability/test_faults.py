@@ -86,6 +86,20 @@ def test_without_its_database_a_session_cookie_opens_nothing(site):
         assert running.get("/api/metrics", headers={"Cookie": f"sessionid={'a' * 32}"}).status_code == 401
 
 
+def test_health_waits_for_no_session_beyond_the_deadline_and_piles_up_no_threads(site, silent):
+    settings = VIEWS | {"DJANGO_SETTINGS_MODULE": "tests.observability.cached_sessions_settings"}
+    with site(env=settings, workers=1, redis=f"redis://127.0.0.1:{silent}/0") as running:
+        running.get("/api/metrics/health")
+        worker = psutil.Process(running.processes[1])
+        threads = worker.num_threads()
+        cookie = {"Cookie": f"sessionid={'a' * 32}"}
+        for _ in range(3):
+            answer, seconds = timed(lambda: running.get("/api/metrics/health", headers=cookie))
+            assert (answer.status_code, answer.json()) == (200, {"status": "healthy", "metrics_enabled": True})
+            assert seconds < 2
+        assert worker.num_threads() <= threads + 1
+
+
 def test_with_its_database_stopped_and_back_the_site_recovers_by_itself(site):
     """Every process of the database is stopped for a while, as on a host that hangs."""
     url = start_postgres()
