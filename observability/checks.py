@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
+from inspect import unwrap
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import prometheus_client
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Info
+from django.urls import URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from . import metrics, store
@@ -40,9 +43,9 @@ def _unknown_key(problem: Problem) -> Error:
 
 def _wrong_type(problem: Problem) -> Error:
     has_variable = "env" in FIELDS[problem.key].metadata
-    shown = "a secret" if "TOKEN" in problem.key else repr(problem.value)
+    value = "its value, a secret," if "TOKEN" in problem.key else f"{problem.value!r}"
     return Error(
-        f"OBSERVABILITY[{problem.key!r}] is {shown}, not {problem.wanted}; the default is used instead.",
+        f"OBSERVABILITY[{problem.key!r}] must be {problem.wanted}; {value} is none, so the default is used.",
         hint=f"It comes from the dictionary or the environment variable {problem.key}." if has_variable else None,
         id="observability.E003",
     )
@@ -101,6 +104,50 @@ def check_middleware(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
             "MIDDLEWARE does not contain MetricsMiddleware: no request is counted.",
             hint=f"Put {MIDDLEWARE!r} first.",
             id="observability.W001",
+        )
+
+
+def check_middleware_order(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """All requests are counted, with all of their time."""
+    if get_conf().METRICS_ENABLED and MIDDLEWARE in settings.MIDDLEWARE[1:]:
+        yield Info(
+            f"MetricsMiddleware comes after {settings.MIDDLEWARE[0]}: what that answers by itself is not counted, nor "
+            "the time that it takes.",
+            hint=f"Put {MIDDLEWARE!r} first.",
+            id="observability.I002",
+        )
+
+
+def check_urls(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """The endpoints have addresses."""
+    from . import views
+
+    if not get_conf().METRICS_ENABLED or not getattr(settings, "ROOT_URLCONF", None):
+        return
+    if unwrap(views.metrics) not in map(unwrap, _views(get_resolver().url_patterns)):
+        yield checks.Warning(
+            "No address leads to the metrics: Prometheus cannot read them.",
+            hint='Add path("api/", include("observability.urls")) to the URLconf.',
+            id="observability.W007",
+        )
+
+
+def _views(patterns: Iterable[Any]) -> Iterator[Callable[..., Any]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _views(pattern.url_patterns)
+        else:
+            yield pattern.callback
+
+
+def check_folder_is_absolute(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """The store folder is the same for every process."""
+    path = get_conf().PROMETHEUS_MULTIPROC_DIR
+    if path and not Path(path).is_absolute():
+        yield checks.Warning(
+            f"The store folder {path!r} is relative: processes that start elsewhere have another one.",
+            hint="Write the whole path, as BASE_DIR / 'metrics'.",
+            id="observability.W008",
         )
 
 
@@ -179,6 +226,9 @@ ALL = (
     check_health_checks,
     check_cache_alias,
     check_middleware,
+    check_middleware_order,
+    check_urls,
+    check_folder_is_absolute,
     check_store,
     check_names,
     check_access,

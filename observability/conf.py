@@ -63,7 +63,7 @@ TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
 def _convert_str(value: object) -> str:
-    if isinstance(value, str | Path):
+    if isinstance(value, str | Path) and "\0" not in str(value):
         return str(value)
     raise ValueError
 

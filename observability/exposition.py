@@ -17,6 +17,7 @@ from . import metrics, sources, store
 
 Snapshot = Sequence[Metric]
 
+WITH_SUFFIX = {"counter", "histogram", "summary", "info"}  # types whose samples never carry the bare name
 SETTABLE = {metric._name for metric in metrics.SETTABLE}
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -46,6 +47,13 @@ def _recorded() -> Iterator[Metric]:
         if family.name not in unknown:
             created = f"{family.name}_created"
             yield _with(family, [sample for sample in family.samples if sample.name != created])
+
+
+def sample_names() -> set[str]:
+    """The names that samples can have: of metrics declared in this process, and of gauges read from sources."""
+    declared = metrics.REGISTRY._names_to_collectors | prometheus_client.REGISTRY._names_to_collectors
+    families = {getattr(item, "_name", "") for item in declared.values() if getattr(item, "_type", "") in WITH_SUFFIX}
+    return declared.keys() - families | {metric._name for metric in sources.gauges()}
 
 
 def _restrict(family: Metric, names: Collection[str]) -> Metric:

@@ -62,6 +62,11 @@ def service_of(metric: MetricWrapperBase) -> str | None:
     return next((name for name, reads in _reads.items() if any(read is metric for read, _ in reads)), None)
 
 
+def gauges() -> set[MetricWrapperBase]:
+    """Every gauge that is read from a service."""
+    return {metric for reads in _reads.values() for metric, _ in reads}
+
+
 def ask() -> Answers:
     """What each service answered within the deadline."""
     probes = dict(_probes)

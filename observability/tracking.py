@@ -1,9 +1,9 @@
 """Domain signals from any project's own models: on commit, once per transition.
 
-A transition is a change of the status column that was committed. ``transition()`` makes one with a conditional UPDATE,
-so that of many racing writers exactly one wins and counts. A plain ``save()`` is counted as well, by what the row held
-just before; two writers that save the same change at the same moment outside a transaction may both count, so code
-with concurrent writers calls ``transition()``.
+A transition is a change of the status column that was committed; two changes in one transaction are two.
+``transition()`` makes one with a conditional UPDATE, so that of many racing writers exactly one wins and counts. A
+plain ``save()`` is counted as well, by what the row held just before; two writers that save the same change at the same
+moment outside a transaction may both count, so code with concurrent writers calls ``transition()``.
 
 ``QuerySet.update()``, ``bulk_update()``, ``bulk_create()`` and deletions send no signals and count nothing: use
 ``transition_all()`` in place of ``update()``.
@@ -205,8 +205,15 @@ def _remember_status(
     status = tracked.status
     if raw or (update_fields is not None and status not in update_fields):
         instance.__dict__[OLD_STATUS] = getattr(instance, status)
-    elif not instance._state.adding:
+    elif not _is_new(instance):
         instance.__dict__[OLD_STATUS] = _stored_status(sender, instance, status, using)
+
+
+def _is_new(instance: models.Model) -> bool:
+    """Whether a save can only insert: one of an instance that was made with the key of a row changes that row."""
+    return instance._state.adding and (
+        instance.pk is None or all(field.has_default() or field.has_db_default() for field in instance._meta.pk_fields)
+    )
 
 
 def _stored_status(sender: type[models.Model], instance: models.Model, status: str, using: str) -> str | None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import prometheus_client
 from prometheus_client import CollectorRegistry, values
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics import MetricWrapperBase
@@ -23,6 +24,8 @@ from prometheus_client.registry import Collector
 from observability.conf import get_conf
 from observability.logs import warn
 
+from .adoption import adopt
+
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client
 # The last three describe whichever process happens to answer; over several processes such a number jumps about.
 IN_FILES_OR_ONE_PROCESS = (MetricWrapperBase, ProcessCollector, PlatformCollector, GCCollector)
@@ -34,7 +37,7 @@ def folder() -> Path | None:
 
 
 def install() -> None:
-    """Have every metric made from now on, of any library, keep its values in the configured folder."""
+    """Have every metric of the process, of any library, keep its values in the configured folder."""
     conf = get_conf()
     path = Path(conf.PROMETHEUS_MULTIPROC_DIR).absolute()
     if not conf.PROMETHEUS_MULTIPROC_DIR or not _usable(path):
@@ -45,6 +48,7 @@ def install() -> None:
     os.environ[FOLDER_VARIABLE] = str(path)
     if not values.ValueClass._multiprocess:
         values.ValueClass = values.MultiProcessValue()
+        adopt(prometheus_client.REGISTRY)
 
 
 def _usable(path: Path) -> bool:

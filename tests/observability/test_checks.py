@@ -60,7 +60,9 @@ def test_a_wrong_type_is_an_error_and_the_default_stays(messages, key, value):
 
 
 def test_a_token_of_a_wrong_type_is_not_shown(messages):
-    assert "hunter2" not in str(messages(METRICS_TOKEN=["hunter2"])["observability.E003"])
+    message = messages(METRICS_TOKEN=["hunter2"])["observability.E003"]
+    assert "hunter2" not in str(message)
+    assert message.msg.startswith("OBSERVABILITY['METRICS_TOKEN'] must be a string; its value, a secret, is none")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,8 @@ def test_a_token_of_a_wrong_type_is_not_shown(messages):
         ({"METRICS_TOKEN": "", "METRICS_TOKEN_FILE": "/nowhere/token"}, "observability.E005"),
         ({"HEALTH_CHECKS": ["observability.health.check_datbase"]}, "observability.E006"),
         ({"CACHE_ALIAS": "sessions"}, "observability.E007"),
+        ({"PROMETHEUS_MULTIPROC_DIR": "metrics"}, "observability.W008"),
+        ({"PROMETHEUS_MULTIPROC_DIR": "a\0b"}, "observability.E003"),
     ],
 )
 def test_each_mistake_has_its_message(messages, values, check):
@@ -89,6 +93,20 @@ def test_observability_must_be_a_dictionary(messages):
 def test_a_site_without_the_middleware_is_told(messages, settings):
     settings.MIDDLEWARE = []
     assert "observability.W001" in messages()
+
+
+def test_a_site_whose_middleware_is_not_first_is_told_what_is_missing(messages, settings):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[1:], settings.MIDDLEWARE[0]]
+    assert "SecurityMiddleware" in messages()["observability.I002"].msg
+
+
+@pytest.mark.parametrize(
+    ("urlconf", "told"),
+    [("automation.urls", True), ("observability.urls", False), ("project.urls", False)],
+)
+def test_a_site_without_an_address_for_the_metrics_is_told(messages, settings, urlconf, told):
+    settings.ROOT_URLCONF = urlconf
+    assert ("observability.W007" in messages()) == told
 
 
 def test_the_environment_gives_the_defaults_and_the_dictionary_wins(own_process):

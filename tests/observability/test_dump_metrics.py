@@ -1,7 +1,9 @@
 """``manage.py dump_metrics`` shows what was recorded, in each format, and says what to do when it cannot."""
 
 import json
+import os
 import stat
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -72,11 +74,14 @@ def test_a_folder_that_is_not_there_is_a_sentence():
         call_command("dump_metrics", "--output", "/nowhere/site.prom")
 
 
-def test_a_folder_in_the_files_place_is_a_sentence_and_leaves_nothing(tmp_path):
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(CommandError, match="cannot be written"):
-        call_command("dump_metrics", "--output", str(tmp_path / "taken"))
-    assert list(tmp_path.iterdir()) == [tmp_path / "taken"]
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("elsewhere")])
+def test_what_is_no_regular_file_is_left_as_it_is(tmp_path, make):
+    make(taken := tmp_path / "taken")
+    before = taken.lstat()
+    with pytest.raises(CommandError, match="no regular file"):
+        call_command("dump_metrics", "--output", str(taken))
+    assert list(tmp_path.iterdir()) == [taken]
+    assert (taken.lstat().st_ino, taken.lstat().st_mode) == (before.st_ino, before.st_mode)
 
 
 def test_without_a_store_the_command_says_what_to_set(own_process):

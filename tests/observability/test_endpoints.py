@@ -1,6 +1,7 @@
 """The endpoints say the same in every format, and say it only to those who may read it."""
 
 import gzip
+import hmac
 import json
 
 import pytest
@@ -251,6 +252,19 @@ ODD_TOKENS = {
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "", "Basic ", "Bearer"])
 def test_an_odd_token_is_refused_and_never_an_error(configure, odd, scheme):
     assert Client(HTTP_AUTHORIZATION=f"{scheme}{odd}").get("/api/metrics").status_code == 401
+
+
+@pytest.mark.parametrize("given", [TOKEN, TOKEN[:-1], "x"])
+def test_a_token_is_compared_as_bytes_in_constant_time(configure, monkeypatch, given):
+    compared, compare_digest = [], hmac.compare_digest
+
+    def compare(*pair):
+        compared.append(pair)
+        return compare_digest(*pair)
+
+    monkeypatch.setattr("hmac.compare_digest", compare)
+    opened = Client(HTTP_AUTHORIZATION=f"Bearer {given}").get("/api/metrics").status_code == 200
+    assert (opened, compared) == (given == TOKEN, [(given.encode(), TOKEN.encode())])
 
 
 def test_a_token_with_other_than_ascii_characters_opens_as_a_server_hands_it_over(configure):

@@ -61,6 +61,14 @@ def test_a_project_that_has_not_migrated_has_all_but_what_needs_the_table():
     assert 'observability_source_up{source="database"} 0.0' in lines
 
 
+def test_a_database_with_atomic_requests_that_is_down_takes_no_endpoint_along():
+    down = {"ENGINE": "django.db.backends.postgresql", "HOST": "127.0.0.1", "PORT": "9", "ATOMIC_REQUESTS": True}
+    up = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(new_folder("db") / "db.sqlite3"), "ATOMIC_REQUESTS": True}
+    for databases in ({"default": up, "second": down}, {"default": down, "second": up}):
+        statuses, _ = answers(DATABASES=databases, OBSERVABILITY=PUBLIC)
+        assert statuses == [200, 200, 503, 404]
+
+
 def test_a_project_that_switched_metrics_off():
     off = {"METRICS_ENABLED": False, "PROMETHEUS_MULTIPROC_DIR": "/dev/null/none"}
     statuses, _ = answers(OBSERVABILITY=off)

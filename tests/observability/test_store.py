@@ -1,10 +1,14 @@
 """What every process records is in one store, and a process that ends takes its live gauges along."""
 
+import json
 import os
 import subprocess
 import sys
 
+import pytest
+
 from observability.testing import assert_increases, metric_value
+from tests.servers import new_folder
 from tests.site import ROOT, eventually
 
 CHILD = """
@@ -65,3 +69,33 @@ print(json.dumps(str(store.folder())))
 """
     assert own_process(code, PROMETHEUS_MULTIPROC_DIR=str(folder)) == str(folder)
     assert list(folder.glob("counter_*.db"))
+
+
+EARLY = """
+import json
+from prometheus_client import Counter, Gauge, Histogram, Summary
+requests = Counter("early_requests_total", "d", ["kind"]); requests.labels("a").inc(2)
+plain = Counter("early_plain_total", "d"); plain.inc(4)
+size = Gauge("early_size", "d", multiprocess_mode="sum"); size.set(7)
+seconds = Histogram("early_seconds", "d", buckets=[1, 2]); seconds.observe(1.5)
+pause = Summary("early_pause", "d", ["kind"]); pause.labels("a").observe(3)
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "observability"], OBSERVABILITY={options})
+import django
+django.setup()
+requests.labels("a").inc(); plain.inc(); size.inc(); seconds.observe(0.5); pause.labels("a").observe(1)
+from observability.testing import metric_value
+names = ["early_requests_total", "early_plain_total", "early_size", "early_seconds_sum", "early_seconds_count",
+         "early_pause_sum", "early_pause_count"]
+print(json.dumps([metric_value(name) for name in names]))
+"""
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["with a store folder", "in memory"])
+def test_metrics_that_were_made_before_the_app_was_loaded_are_shown_with_all_they_counted(shared):
+    options = {"PROMETHEUS_MULTIPROC_DIR": str(new_folder("metrics"))} if shared else {}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PROMETHEUS_"))}
+    command = [sys.executable, "-c", EARLY.replace("{options}", repr(options))]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [3, 5, 8, 2, 2, 4, 2]

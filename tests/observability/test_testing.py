@@ -1,6 +1,7 @@
 """The assertions for users' own tests say what grew, and by how much."""
 
 import pytest
+from prometheus_client import REGISTRY, Counter
 
 from observability.metrics import MetricsCollector
 from observability.testing import assert_increases, metric_value
@@ -26,3 +27,16 @@ def test_an_increase_passes_and_another_one_is_told():
 def test_an_error_within_the_block_is_the_one_that_is_raised():
     with pytest.raises(ZeroDivisionError), assert_increases("automation_job_steps_total"):
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("name", ["automation_job_step_total", "http_requests"])
+def test_a_name_that_no_metric_has_is_an_error_with_the_nearest_one(name):
+    message = rf"No metric has samples named '{name}'\. Did you mean '{name[:9]}\w+_total'"
+    with pytest.raises(LookupError, match=message):
+        metric_value(name)
+
+
+def test_a_metric_without_samples_is_0():
+    counter = Counter("without_samples_total", "Nothing yet.", ["kind"])
+    assert metric_value("without_samples_total", kind="a") == 0
+    REGISTRY.unregister(counter)

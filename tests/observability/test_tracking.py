@@ -1,6 +1,7 @@
 """Jobs of any project's models count once per committed transition, and only then."""
 
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -77,6 +78,53 @@ def test_a_save_counts_once_and_ten_re_saves_count_nothing():
         again = Job.objects.get(pk=job.pk)
         again.refresh_from_db()
         again.save()
+
+
+def test_an_instance_that_was_made_with_the_key_of_a_row_counts_only_what_changes_in_it():
+    step = Step.objects.create(job=new_job(), position=1, name="fetch_path")
+    same = {"pk": step.pk, "job": step.job, "position": 1, "name": "fetch_path", "status": "success"}
+    with assert_increases("automation_job_steps_total", step="fetch_path", status="success"):
+        Step(**same).save()
+        Step(**same).save()
+
+
+def test_two_changes_in_one_transaction_are_two_transitions():
+    job = new_job(status="pending")
+    with (
+        assert_increases("automation_job_queue_wait_seconds_count", job_type="site_check"),
+        ended(),
+        transaction.atomic(),
+    ):
+        assert transition(job, "running", started_at=datetime.now(UTC))
+        assert transition(job, "success")
+
+
+def test_of_two_transactions_that_save_the_same_change_one_counts():
+    """The second has to wait for the first before it may compare what the row holds."""
+    job, saved, compares = new_job(), threading.Event(), threading.Event()
+
+    def first():
+        with transaction.atomic():
+            save(Job.objects.get(pk=job.pk), "success")
+            saved.set()
+            compares.wait(10)
+            time.sleep(0.3)  # the second is at the row by now, held up by it
+        connection.close()
+
+    def second():
+        late = Job.objects.get(pk=job.pk)
+        saved.wait(10)
+        with transaction.atomic():
+            compares.set()
+            save(late, "success")
+        connection.close()
+
+    threads = [threading.Thread(target=work) for work in (first, second)]
+    with ended():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
 
 def test_the_same_instance_may_try_again_after_a_rollback():

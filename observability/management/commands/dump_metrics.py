@@ -75,6 +75,8 @@ def _select(families: Snapshot, prefixes: Sequence[str]) -> Snapshot:
 
 def _write(target: Path, content: bytes) -> None:
     """Beside the target first, so that a reader never sees half a file."""
+    if target.is_symlink() or (target.exists() and not target.is_file()):
+        raise CommandError(f"{target} is no regular file: it would be replaced by one. Name a file, or use a pipe.")
     try:
         handle, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=f".{target.name}.")  # mode 0600
     except OSError as error:
