@@ -28,12 +28,17 @@ class StepInline(ReadOnly, admin.TabularInline):
 
 @admin.register(Job)
 class JobAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ["job_type", "status", "created_at", "duration", "started_by", "id"]
+    list_display = ["job_type", "short_id", "status", "created_at", "duration", "started_by"]
     list_filter = ["status", "job_type"]
     list_select_related = ["started_by"]
     date_hierarchy = "created_at"
-    search_fields = ["=id", "error"]
+    search_fields = ["^id", "error"]
     inlines = [StepInline]
+
+    @admin.display(description="id", ordering="id")
+    def short_id(self, job: Job) -> str:
+        """The beginning, by which it is found as well."""
+        return str(job.id)[:8]
 
 
 @admin.register(AIRequest)

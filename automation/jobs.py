@@ -91,9 +91,10 @@ def validate(kind: JobType, payload: object) -> pydantic.BaseModel:
 
 
 def _plain(error: Any) -> dict[str, Any]:
-    """Return an error of pydantic as JSON can hold it: an exception in its context becomes its text."""
+    """Return an error of pydantic as JSON can hold it; what a validator of ours raised speaks for itself."""
     if "error" in error.get("ctx", {}):
-        return {**error, "ctx": {**error["ctx"], "error": str(error["ctx"]["error"])}}
+        text = str(error["ctx"]["error"])
+        return {**error, "msg": text, "ctx": {**error["ctx"], "error": text}}
     return dict(error)
 
 
@@ -110,6 +111,11 @@ def create_job(name: str, payload: object, started_by: AbstractBaseUser | None =
 def storable(text: str) -> str:
     """Return text that any database, terminal and log takes: printable, and not too long."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text[:MAX_ERROR])
+
+
+def _since(clock: float) -> float:
+    """Return the seconds since a reading of `perf_counter`, to the microsecond."""
+    return round(time.perf_counter() - clock, 6)
 
 
 def describe(exc: BaseException) -> str:
@@ -138,10 +144,10 @@ class Run:
         try:
             yield step
         except BaseException as exc:
-            finish_step(step, Step.Status.FAILED, duration=time.perf_counter() - clock, error=describe(exc))
+            finish_step(step, Step.Status.FAILED, duration=_since(clock), error=describe(exc))
             raise
         else:
-            finish_step(step, Step.Status.SUCCESS, duration=time.perf_counter() - clock)
+            finish_step(step, Step.Status.SUCCESS, duration=_since(clock))
         finally:
             self._watch(step)
 
@@ -172,9 +178,9 @@ def _execute(job: Job, watch: Callable[[Step], None]) -> None:
         # validated once more: settings may have changed since the job was asked for
         result = kind.function(Run(job, kind.steps, watch), validate(kind, job.payload))
         with transaction.atomic():  # a result that the database refuses breaks no transaction around the job
-            finish_job(job, Job.Status.SUCCESS, duration=time.perf_counter() - clock, result=result)
+            finish_job(job, Job.Status.SUCCESS, duration=_since(clock), result=result)
     except BaseException as exc:
-        finish_job(job, Job.Status.FAILED, duration=time.perf_counter() - clock, error=describe(exc))
+        finish_job(job, Job.Status.FAILED, duration=_since(clock), error=describe(exc))
         _log(job, exc)
         if not isinstance(exc, Exception):
             raise  # Ctrl-C and SystemExit end the worker, not only the job

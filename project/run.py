@@ -149,7 +149,6 @@ def environment(port: int) -> dict[str, str]:
         "AUTOMATION_TOKEN": kept("automation_token"),
         "DEBUG": "1",
         "PORT": str(port),
-        "SITE_CHECK_HOSTS": f"localhost:{port},127.0.0.1:{port}",
     }
 
 

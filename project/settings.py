@@ -165,7 +165,8 @@ OBSERVABILITY = {
     "PROMETHEUS_MULTIPROC_DIR": env.str("PROMETHEUS_MULTIPROC_DIR", default=str(VAR_DIR / "metrics")),
 }
 
+HERE = ",".join(f"{name}:{env.str('PORT', default='8000')}" for name in ("localhost", "127.0.0.1"))
 AUTOMATION = {
     "API_TOKEN": secret("AUTOMATION_TOKEN"),
-    "SITE_CHECK_HOSTS": words(env.str("SITE_CHECK_HOSTS", default="localhost:8000,127.0.0.1:8000")),
+    "SITE_CHECK_HOSTS": words(env.str("SITE_CHECK_HOSTS", default=HERE)),
 }

@@ -50,10 +50,12 @@ def test_every_page_opens(admin_client, job, request_row):
     assert [admin_client.get(page).status_code for page in pages(job, request_row)] == [200] * 4
 
 
-def test_a_job_is_found_by_its_id(admin_client, job):
-    page = admin_client.get(f"/admin/automation/job/?q={job.id}").content.decode()
+@pytest.mark.parametrize("length", [36, 8])
+def test_a_job_is_found_by_its_id_and_by_the_beginning_that_the_list_shows(admin_client, job, length):
+    page = admin_client.get(f"/admin/automation/job/?q={str(job.id)[:length]}").content.decode()
 
     assert f"/admin/automation/job/{job.id}/change/" in page
+    assert f">{str(job.id)[:8]}<" in page
 
 
 @pytest.mark.parametrize("words", ["nothing-like-it", "\x00", "%"])
