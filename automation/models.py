@@ -64,7 +64,7 @@ class Job(models.Model):
         ordering = ["-created_at", "-id"]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="automation_job_newest"),
-            models.Index(fields=["status", "job_type"], name="automation_job_by_status"),
+            models.Index(fields=["status", "job_type", "finished_at"], name="automation_job_by_outcome"),
         ]
         constraints = [
             models.CheckConstraint(

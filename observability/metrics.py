@@ -93,6 +93,15 @@ automation_job_cost_usd = Histogram(
     ["job_type", "status"],
     buckets=COST_USD,
 )
+automation_jobs_queued = Gauge(
+    "automation_jobs_queued", "Jobs that wait to be started.", ["job_type"], multiprocess_mode="mostrecent"
+)
+automation_job_last_success_timestamp_seconds = Gauge(
+    "automation_job_last_success_timestamp_seconds",
+    "When a job last succeeded, in seconds since the epoch.",
+    ["job_type"],
+    multiprocess_mode="mostrecent",
+)
 automation_job_steps_total = Counter("automation_job_steps_total", "Steps that ended, by outcome.", ["step", "status"])
 automation_step_duration_seconds = Histogram(
     "automation_step_duration_seconds", "Time from a step's start to its end.", ["step"], buckets=JOB_SECONDS
@@ -146,6 +155,7 @@ observability_dropped_total = Counter(
     "observability_dropped_total", "Samples that were refused, by metric and reason.", ["metric", "reason"]
 )
 
+READ = (automation_jobs_queued, automation_job_last_success_timestamp_seconds)  # by the app, and never recorded
 SETTABLE = (active_users, active_jobs, database_connections)  # read by the app, unless somebody sets them
 
 # Label values known beforehand. Where a metric's labels are all known, its series exist at 0 from the start, so that
@@ -175,6 +185,11 @@ def expect_labels(**values: Iterable[str]) -> None:
         _expected.setdefault(label, {}).update(dict.fromkeys(map(labels.clean, known)))
 
 
+def expected(label: str) -> list[str]:
+    """The values of a label that were named beforehand."""
+    return list(_expected.get(label, ()))
+
+
 def _known(metric: MetricWrapperBase, label: str) -> Iterable[str]:
     return _outcomes.get(metric, ()) if label == "status" else _expected.get(label, ())
 
@@ -182,6 +197,8 @@ def _known(metric: MetricWrapperBase, label: str) -> Iterable[str]:
 def create_known_series() -> None:
     """Make every series whose label values are all known; they start at 0."""
     for metric in declared():
+        if metric in READ:
+            continue
         for values in product(*(_known(metric, label) for label in metric._labelnames)):
             series(metric, *values)
 

@@ -10,6 +10,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from operator import add
 from pathlib import Path
 
 import django
@@ -25,22 +26,27 @@ from .probes import Answer, Probe, ask_all
 
 Values = Mapping[tuple[str, ...], float]  # label values -> value
 Read = Callable[[], float | Values]
+Combine = Callable[[float, float], float]
 Readings = list[tuple[MetricWrapperBase, Values]]
 Answers = Mapping[str, Answer[tuple[Readings, list[BaseException]]]]  # by service
 
 DATABASE, CACHE = "database", "cache"
 
+_combine: dict[MetricWrapperBase, Combine] = {}
 _reads: dict[str, dict[tuple[MetricWrapperBase, object], Read]] = {}
 _probes: dict[str, Probe[tuple[Readings, list[BaseException]]]] = {}
 
 
-def register(service: str, metric: MetricWrapperBase, read: Read, *, key: object = None) -> None:
+def register(
+    service: str, metric: MetricWrapperBase, read: Read, *, key: object = None, combine: Combine = add
+) -> None:
     """Read ``metric`` from a service at each scrape.
 
-    ``read`` gives a number, or numbers by label values; the answers of several reads of one metric are added up. The
-    same metric and ``key`` registered again replace the earlier read.
+    ``read`` gives a number, or numbers by label values; ``combine`` makes one of the answers of several reads of a
+    metric. The same metric and ``key`` registered again replace the earlier read.
     """
     _reads.setdefault(service, {})[metric, key] = read
+    _combine[metric] = combine
     _probes.setdefault(service, Probe(lambda: _read_service(service), lambda: get_conf().SOURCE_TIMEOUT))
 
 
@@ -83,9 +89,9 @@ def collect(answers: Answers) -> Iterator[Metric]:
         for error in errors:
             warn(f"source {service}", "Gauges of source %r cannot be read: %r", service, error)
         for metric, values in readings:
-            sums = gauges.setdefault(metric, {})
+            found = gauges.setdefault(metric, {})
             for names, value in values.items():
-                sums[names] = sums.get(names, 0.0) + value
+                found[names] = _combine[metric](found[names], value) if names in found else value
     yield from (family(metric, values) for metric, values in gauges.items())
     yield family(metrics.observability_source_up, health)
     yield family(metrics.app_info, {_app_info(): 1})

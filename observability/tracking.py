@@ -15,10 +15,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db import models, router, transaction
+from django.db.models import Count, Max
 from django.db.models.signals import post_save, pre_save
 
 from . import metrics, sources
@@ -38,6 +40,7 @@ class Tracked:
 
 
 _tracked: dict[type[models.Model], Tracked] = {}
+SUCCESS = metrics.JOB_OUTCOMES[0]
 OLD_STATUS = "_observability_old_status"
 CAME_FROM = "_observability_came_from"
 
@@ -47,6 +50,7 @@ def track_jobs(
     *,
     job_type: str = "job_type",
     status: str = "status",
+    queued: Collection[str] = ("pending",),
     running: Collection[str] = ("running",),
     finished: Collection[str] = metrics.JOB_OUTCOMES,
     created: str | None = "created_at",
@@ -55,13 +59,16 @@ def track_jobs(
     duration: str | None = None,
     cost: Cost | None = None,
 ) -> None:
-    """Send ``job_started`` and ``job_finished`` for a model, and count its running rows as ``active_jobs``.
+    """Send ``job_started`` and ``job_finished`` for a model, and read its gauges when somebody looks.
+
+    These are ``active_jobs``, ``automation_jobs_queued`` and ``automation_job_last_success_timestamp_seconds``, the
+    last for job types named by ``expect_labels``. An index over status, job type and end keeps their queries fast.
 
     The arguments name fields; one that the model does not have is None. Without ``duration`` (seconds) the time
     between ``started`` and ``ended`` is taken. ``cost`` gives the AI cost of a job in USD, or None.
     """
     _require_fields(model, job_type, status, created, started, ended, duration)
-    running, finished = _several(running), _several(finished)
+    queued, running, finished = _several(queued), _several(running), _several(finished)
 
     def announce(job: models.Model, now: str) -> None:
         about = {"instance": job, "job_type": _field(job, job_type)}
@@ -72,11 +79,52 @@ def track_jobs(
             spent = _cost(cost, job) if cost else None
             job_finished.send_robust(model, **about, status=now, duration=seconds, cost=spent)
 
-    def count_running() -> float:
-        return model._default_manager.filter(**{f"{status}__in": running}).count()
-
     _track(model, Tracked(status, announce))
-    sources.register(sources.DATABASE, metrics.active_jobs, count_running, key=model)
+    _read_gauges(_Rows(model, job_type, status, ended), queued, running)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The jobs of a model, as its gauges ask for them."""
+
+    model: type[models.Model]
+    job_type: str
+    status: str
+    ended: str | None
+
+    def filter(self, **conditions: Any) -> models.QuerySet[Any]:
+        return self.model._default_manager.order_by().filter(**conditions)
+
+    def count(self, statuses: Collection[str]) -> float:
+        return self.filter(**{f"{self.status}__in": statuses}).count()
+
+    def count_by_type(self, statuses: Collection[str]) -> sources.Values:
+        """Known types without a row are 0."""
+        rows = self.filter(**{f"{self.status}__in": statuses}).values_list(self.job_type).annotate(number=Count("pk"))
+        return {(kind,): 0.0 for kind in metrics.expected("job_type")} | {(kind,): number for kind, number in rows}
+
+    def last_success(self) -> sources.Values:
+        """Of each known type by itself: a look at the end of an index, where all types at once would read all of it."""
+        found = {(kind,): self._last_success_of(kind) for kind in metrics.expected("job_type")}
+        return {kind: end.timestamp() for kind, end in found.items() if isinstance(end, datetime)}
+
+    def _last_success_of(self, kind: str) -> Any:
+        return self.filter(**{self.status: SUCCESS, self.job_type: kind}).aggregate(last=Max(self.ended))["last"]
+
+
+def _read_gauges(rows: _Rows, queued: Collection[str], running: Collection[str]) -> None:
+    register = partial(sources.register, sources.DATABASE, key=rows.model)
+    register(metrics.active_jobs, lambda: rows.count(running))
+    if _is_column(rows.model, rows.job_type):
+        register(metrics.automation_jobs_queued, lambda: rows.count_by_type(queued))
+        if rows.ended and _is_column(rows.model, rows.ended):
+            last = metrics.automation_job_last_success_timestamp_seconds
+            register(last, rows.last_success, combine=max)
+
+
+def _is_column(model: type[models.Model], name: str) -> bool:
+    """Whether a query may ask for it: what is tracked may also be a property."""
+    return any(field.name == name for field in model._meta.concrete_fields)
 
 
 def track_steps(

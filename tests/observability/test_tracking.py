@@ -257,6 +257,27 @@ def test_the_queue_wait_and_the_active_jobs_are_seen():
     assert metric_value("active_jobs") == Job.objects.filter(status="running").count() == 1
 
 
+def test_queued_jobs_and_the_last_success_are_read_from_the_rows_themselves():
+    queued = "automation_jobs_queued"
+    last = "automation_job_last_success_timestamp_seconds"
+    assert (metric_value(queued, job_type="site_check"), metric_value(last)) == (0, 0)
+    end = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    Job.objects.bulk_create(
+        Job(job_type=kind, status=status, finished_at=end + timedelta(hours=hours))
+        for kind, status, hours in [
+            ("site_check", "pending", 0),
+            ("site_check", "pending", 0),
+            ("removed", "pending", 0),
+            ("site_check", "success", 1),
+            ("site_check", "success", 0),
+            ("site_check", "failed", 2),
+        ]
+    )
+    assert (metric_value(queued, job_type="site_check"), metric_value(queued, job_type="removed")) == (2, 1)
+    assert metric_value(last, job_type="site_check") == (end + timedelta(hours=1)).timestamp()
+    assert metric_value("observability_source_up", source="database") == 1
+
+
 def test_a_clock_that_is_set_back_during_a_job_gives_no_negative_time():
     with time_machine.travel("2026-11-23 12:00+00:00") as clock:
         job = new_job(status="pending", created_at=datetime.now(UTC))
