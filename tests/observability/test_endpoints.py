@@ -393,6 +393,18 @@ def leaky_check():
     raise ConnectionError("postgres://admin:hunter2@db.internal/app refused")
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("permitted", [True, False])
+def test_of_signed_in_staff_those_with_the_permission_see_each_check_and_stay_signed_in(configure, client, permitted):
+    user = User.objects.create_user("staff", is_staff=True)
+    if permitted:
+        user.user_permissions.add(Permission.objects.get(codename="view_metric"))
+    client.force_login(user)
+    for _ in range(2):
+        assert ("checks" in client.get("/api/metrics/health").json()) == permitted
+    assert client.get("/admin/").status_code == 200
+
+
 def test_health_answers_while_metrics_are_off(configure):
     configure(METRICS_ENABLED=False)
     assert Client().get("/api/metrics/health").json() == {"status": "healthy", "metrics_enabled": False}

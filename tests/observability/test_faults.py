@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -66,11 +67,17 @@ def test_without_its_database_the_site_starts_and_a_scrape_has_all_the_rest(site
             assert ("active_jobs", None) not in found
 
 
+def threads_of_worker(site):
+    """The worker of a site that has one, and its number of threads once those for requests are all there."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(site.get, ["/slow?seconds=0.2"] * 8))
+    worker = psutil.Process(site.processes[1])
+    return worker, worker.num_threads()
+
+
 def test_without_its_database_health_is_503_within_the_deadline_and_live_is_200(site, bad_port):
     with site(env=VIEWS, workers=1, database=database(bad_port)) as running:
-        running.get("/ok")
-        worker = psutil.Process(running.processes[1])
-        threads = worker.num_threads()
+        worker, threads = threads_of_worker(running)
         for _ in range(4):
             answer, seconds = timed(lambda: running.get("/api/metrics/health"))
             assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
@@ -89,9 +96,7 @@ def test_without_its_database_a_session_cookie_opens_nothing(site):
 def test_health_waits_for_no_session_beyond_the_deadline_and_piles_up_no_threads(site, silent):
     settings = VIEWS | {"DJANGO_SETTINGS_MODULE": "tests.observability.cached_sessions_settings"}
     with site(env=settings, workers=1, redis=f"redis://127.0.0.1:{silent}/0") as running:
-        running.get("/api/metrics/health")
-        worker = psutil.Process(running.processes[1])
-        threads = worker.num_threads()
+        worker, threads = threads_of_worker(running)
         cookie = {"Cookie": f"sessionid={'a' * 32}"}
         for _ in range(3):
             answer, seconds = timed(lambda: running.get("/api/metrics/health", headers=cookie))

@@ -17,7 +17,7 @@ django.setup()
 from observability.metrics import MetricsCollector, http_requests_in_progress
 MetricsCollector.record_ai_request("another-process", "success", tokens=5, cost=0.5)
 http_requests_in_progress.labels("GET").inc(3)
-MetricsCollector.set_active_users(12)
+MetricsCollector.set_active_users(12345)
 print("recorded", flush=True)
 sys.stdin.read()
 """
@@ -42,10 +42,10 @@ def test_the_live_gauges_of_a_killed_process_vanish_and_its_counters_stay():
     with assert_increases("ai_tokens_total", by=5, model="another-process"):
         with start_child() as child:
             assert metric_value("http_requests_in_progress") == before + 3
-            assert metric_value("active_users") == 12
+            assert metric_value("active_users") == 12345
             child.kill()
         eventually(lambda: metric_value("http_requests_in_progress"), before)
-        assert metric_value("active_users") != 12
+        assert metric_value("active_users") != 12345
 
 
 def test_an_empty_variable_means_no_folder_and_leaves_nothing_behind(own_process, tmp_path):
