@@ -21,7 +21,7 @@ from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
 from automation import jobs
-from automation.conf import api_token
+from automation.conf import api_token, site_check_hosts
 from automation.models import AIRequestStatus, Job, JobStatus, StepStatus
 from automation.tasks import enqueue
 
@@ -176,6 +176,7 @@ def _too_large(request: HttpRequest, exc: RequestDataTooBig) -> HttpResponse:
     return api.create_response(request, {"detail": "The request body is too large."}, status=413)
 
 
+EXAMPLE_HOST = next(iter(site_check_hosts()), "localhost:8000")
 STARTED = {202: JobOut, 400: Error, 401: Error, 403: Error, 404: Error, 413: Error, 422: FieldErrors}
 # what is no UUID matches no address, so the site's own page answers
 NO_SUCH_PAGE = {"responses": {404: {"content": {"text/html": {"schema": {"type": "string"}}}}}}
@@ -185,7 +186,7 @@ NO_SUCH_PAGE = {"responses": {404: {"content": {"text/html": {"schema": {"type":
 def start(
     request: HttpRequest,
     job_type: Annotated[str, Body(max_length=100, examples=["site_check"])],
-    payload: Annotated[dict[str, Any], Body(examples=[{"base_url": "http://localhost:8000", "paths": ["/"]}])],
+    payload: Annotated[dict[str, Any], Body(examples=[{"base_url": f"http://{EXAMPLE_HOST}", "paths": ["/"]}])],
 ) -> Status[Job]:
     """Queue a job for the workers; follow it by its id. What the payload holds depends on the job type."""
     caller = getattr(request, "auth", None)  # the user, or True for the token

@@ -179,6 +179,7 @@ def _execute(job: Job, watch: Callable[[Step], None]) -> None:
         result = kind.function(Run(job, kind.steps, watch), validate(kind, job.payload))
         with transaction.atomic():  # a result that the database refuses breaks no transaction around the job
             finish_job(job, Job.Status.SUCCESS, duration=_since(clock), result=result)
+        logger.info("Job %s (%s) succeeded.", job.pk, job.job_type)
     except BaseException as exc:
         finish_job(job, Job.Status.FAILED, duration=_since(clock), error=describe(exc))
         _log(job, exc)
@@ -187,5 +188,7 @@ def _execute(job: Job, watch: Callable[[Step], None]) -> None:
 
 
 def _log(job: Job, exc: BaseException) -> None:
-    if not isinstance(exc, Failure):
+    if isinstance(exc, Failure):
+        logger.warning("Job %s (%s) failed: %s", job.pk, job.job_type, describe(exc))
+    else:
         logger.error("Job %s (%s) failed unexpectedly.", job.pk, job.job_type, exc_info=exc)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hmac
+import os
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
 from .conf import get_conf, token
 from .logs import warn
 from .probes import Probe
+
+if TYPE_CHECKING:
+    from django.contrib.sessions.backends.base import SessionBase
 
 PERMISSION = "observability.view_metric"
 SCHEME = b"bearer "
@@ -32,19 +38,25 @@ def may_read_without_session(request: HttpRequest) -> bool:
 def may_read_in_time(request: HttpRequest, seconds: float) -> bool:
     """The same, with a hard deadline for a session store or database that never answers: then False.
 
-    One session is asked for at a time, so that callers who come again and again pile up no threads.
+    One session is asked for at a time, so that callers who come again and again pile up no threads; a caller without
+    one waits for nobody.
     """
     if may_read_without_session(request):
         return True
-    if not hasattr(request, "user"):
+    session = getattr(request, "session", None)
+    if session is None:
+        return _is_permitted_staff(request)
+    return bool(session.session_key) and _is_staff_of(session, perf_counter() + seconds)
+
+
+def _is_staff_of(session: SessionBase, deadline: float) -> bool:
+    if not _asking.acquire(timeout=max(0.0, deadline - perf_counter())):
         return False
-    begin = perf_counter()
-    if not _asking.acquire(timeout=max(0.0, seconds)):
-        return False
-    answer = Probe(lambda: _is_permitted_staff(_same_caller(request)), lambda: seconds).start()
+    probe = Probe(lambda: _is_permitted_staff(_look_at(session)), lambda: deadline - perf_counter())
+    answer = probe.start()
     answer.add_done_callback(lambda _: _asking.release())
     try:
-        return bool(answer.result(max(0.0, begin + seconds - perf_counter())).value)
+        return bool(answer.result(max(0.0, deadline - perf_counter())).value)
     except TimeoutError:
         return False
 
@@ -52,15 +64,33 @@ def may_read_in_time(request: HttpRequest, seconds: float) -> bool:
 _asking = Lock()
 
 
-def _same_caller(request: HttpRequest) -> HttpRequest:
-    """A request of the same session, to be read in another thread: a failed look at the session itself ends it."""
+def _after_fork_in_child() -> None:
+    global _asking
+    _asking = Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _look_at(session: SessionBase) -> HttpRequest:
+    """A request of the same session, for another thread, and without a trace: reading a session may end or renew it."""
+    request = HttpRequest()
+    kind = type(session)
+    without = dict.fromkeys(("cycle_key", "flush", "save"), _do_nothing)
+    # the class's name is part of what a session is signed with
+    request.session = type(kind.__name__, (kind,), without | {"__qualname__": kind.__qualname__})(session.session_key)
+    request.user = SimpleLazyObject(partial(_user_of, request))  # type: ignore[assignment]
+    return request
+
+
+def _user_of(request: HttpRequest) -> object:
     from django.contrib.auth import get_user  # an app that may not be installed
 
-    same = HttpRequest()
-    session: Any = request.session
-    same.session = type(session)(session.session_key)
-    same.user = get_user(same)
-    return same
+    return get_user(request)
+
+
+def _do_nothing(*args: object, **kwargs: object) -> None:
+    """In place of what would change a session."""
 
 
 def _has_token(request: HttpRequest) -> bool:

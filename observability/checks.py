@@ -13,7 +13,7 @@ import prometheus_client
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Info
-from django.urls import URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from . import metrics, store
@@ -36,17 +36,17 @@ def check_keys_and_types(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessa
 
 
 def _unknown_key(problem: Problem) -> Error:
-    close = get_close_matches(str(problem.key).upper(), FIELDS, n=1)
+    close = get_close_matches(str(problem.key).upper(), FIELDS, n=1, cutoff=0.8)
     hint = f"Did you mean {close[0]!r}?" if close else f"The keys are {', '.join(FIELDS)}."
     return Error(f"OBSERVABILITY has no key {problem.key!r}.", hint=hint, id="observability.E002")
 
 
 def _wrong_type(problem: Problem) -> Error:
-    has_variable = "env" in FIELDS[problem.key].metadata
-    value = "its value, a secret," if "TOKEN" in problem.key else f"{problem.value!r}"
+    is_secret = "TOKEN" in problem.key
+    shown = f"the {type(problem.value).__name__} that it is" if is_secret else repr(problem.value)
     return Error(
-        f"OBSERVABILITY[{problem.key!r}] must be {problem.wanted}; {value} is none, so the default is used.",
-        hint=f"It comes from the dictionary or the environment variable {problem.key}." if has_variable else None,
+        f"{problem.key} must be {problem.wanted}, not {shown}; the default is used instead.",
+        hint=f"It is set in {problem.origin}.",
         id="observability.E003",
     )
 
@@ -97,6 +97,16 @@ def check_cache_alias(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]
         )
 
 
+def check_middleware_is_there_once(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """No request is counted twice."""
+    if (times := settings.MIDDLEWARE.count(MIDDLEWARE)) > 1:
+        yield Error(
+            f"MIDDLEWARE contains MetricsMiddleware {times} times: each request is counted {times} times.",
+            hint="Keep the first one.",
+            id="observability.E008",
+        )
+
+
 def check_middleware(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
     """Requests are counted."""
     if get_conf().METRICS_ENABLED and MIDDLEWARE not in settings.MIDDLEWARE:
@@ -109,7 +119,7 @@ def check_middleware(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
 
 def check_middleware_order(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
     """All requests are counted, with all of their time."""
-    if get_conf().METRICS_ENABLED and MIDDLEWARE in settings.MIDDLEWARE[1:]:
+    if get_conf().METRICS_ENABLED and MIDDLEWARE in settings.MIDDLEWARE and settings.MIDDLEWARE[0] != MIDDLEWARE:
         yield Info(
             f"MetricsMiddleware comes after {settings.MIDDLEWARE[0]}: what that answers by itself is not counted, nor "
             "the time that it takes.",
@@ -136,7 +146,7 @@ def _views(patterns: Iterable[Any]) -> Iterator[Callable[..., Any]]:
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             yield from _views(pattern.url_patterns)
-        else:
+        elif isinstance(pattern, URLPattern):  # what is neither, Django's own check tells
             yield pattern.callback
 
 
@@ -165,7 +175,7 @@ def check_store(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
         return
     yield checks.Warning(
         f"The store folder {conf.PROMETHEUS_MULTIPROC_DIR!r} cannot be used: metrics live in one process's memory.",
-        hint="Make the folder writable for the user that runs the site.",
+        hint="It must be a folder that the user who runs the site, and this command, may write to.",
         id="observability.W002",
     )
 
@@ -225,6 +235,7 @@ ALL = (
     check_token_file,
     check_health_checks,
     check_cache_alias,
+    check_middleware_is_there_once,
     check_middleware,
     check_middleware_order,
     check_urls,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
@@ -44,6 +44,7 @@ class Problem:
     key: str
     value: object
     wanted: str | None  # None: there is no such key
+    origin: str = "OBSERVABILITY"
 
     @property
     def known(self) -> bool:
@@ -69,20 +70,19 @@ def _convert_str(value: object) -> str:
 
 
 def _convert_bool(value: object) -> bool:
-    word = str(value).strip().lower()
-    if isinstance(value, bool | str) and word in TRUE | FALSE:
-        return word in TRUE
+    if isinstance(value, bool):
+        return value
     raise ValueError
 
 
 def _convert_int(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str) or int(value) < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError
-    return int(value)
+    return value
 
 
 def _convert_float(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or not 0 < float(value) < 3600:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 3600:
         raise ValueError
     return float(value)
 
@@ -93,6 +93,13 @@ def _convert_strings(value: object) -> tuple[str, ...]:
     raise ValueError
 
 
+def _parse_bool(word: str) -> bool:
+    if word.strip().lower() in TRUE | FALSE:
+        return word.strip().lower() in TRUE
+    raise ValueError
+
+
+PARSE: Mapping[Any, Callable[[str], object]] = {bool: _parse_bool, int: int}  # what a variable of the environment says
 CONVERT = {
     bool: _convert_bool,
     int: _convert_int,
@@ -102,26 +109,30 @@ CONVERT = {
 }
 
 
-def _given() -> dict[str, object]:
-    """What was set by hand: environment variables, then the dictionary, which wins."""
-    given: dict[str, object] = {
-        name: os.environ[name]
-        for name, item in FIELDS.items()
-        if item.metadata.get("env") and os.environ.get(name, "").strip()
-    }
+def _in_environment() -> dict[str, str]:
+    named = [name for name, item in FIELDS.items() if item.metadata.get("env")]
+    return {name: os.environ[name] for name in named if os.environ.get(name, "").strip()}
+
+
+def _in_dictionary() -> dict[str, object]:
+    """None is what ``os.environ.get()`` says of a variable that is not set."""
     user = getattr(settings, "OBSERVABILITY", {})
-    return given | (dict(user) if isinstance(user, Mapping) else {})
+    return {key: value for key, value in user.items() if value is not None} if isinstance(user, Mapping) else {}
 
 
 def _walk() -> Iterator[tuple[str, object] | Problem]:
-    for key, value in _given().items():
+    """What was set by hand: environment variables, then the dictionary, which wins."""
+    dictionary = _in_dictionary()
+    for key, value in (_in_environment() | dictionary).items():
         if key not in FIELDS:
             yield Problem(key, value, None)
             continue
+        kind = TYPES[key]
         try:
-            yield key, CONVERT[TYPES[key]](value)
+            meant = value if key in dictionary else PARSE.get(kind, str)(str(value))
+            yield key, CONVERT[kind](meant)
         except ValueError:
-            yield Problem(key, value, WANTED[TYPES[key]])
+            yield Problem(key, value, WANTED[kind], "OBSERVABILITY" if key in dictionary else "the environment")
 
 
 def problems() -> list[Problem]:

@@ -32,7 +32,7 @@ def snapshot(names: Collection[str] = (), answers: sources.Answers | None = None
     metrics.create_known_series()
     read = sources.collect(sources.ask() if answers is None else answers)
     recorded = list(_recorded())
-    by_hand = (family for family in recorded if family.name in SETTABLE and family.samples)
+    by_hand = (family for family in recorded if family.name in SETTABLE and _is_ours(family))
     families: dict[str, Metric] = {}
     for family in (*by_hand, *read, *recorded):  # the first of a name counts
         families.setdefault(family.name, family)
@@ -47,6 +47,11 @@ def _recorded() -> Iterator[Metric]:
         if family.name not in unknown:
             created = f"{family.name}_created"
             yield _with(family, [sample for sample in family.samples if sample.name != created])
+
+
+def _is_ours(family: Metric) -> bool:
+    """Whether somebody set it, and not a gauge of the host's that has the same name."""
+    return bool(family.samples) and not any(sample.labels for sample in family.samples)
 
 
 def sample_names() -> set[str]:
@@ -156,10 +161,11 @@ def _quoted(value: str) -> str:
 
 
 def human_number(value: float) -> str:
-    """``1,284,310`` for whole numbers, six significant digits for others."""
+    """``1,284,310`` for whole and for large numbers, six significant digits for others."""
     if not math.isfinite(value):
         return str(json_number(value))
-    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.6g}"
+    whole = value == int(value) or abs(value) >= 1e6
+    return f"{value:,.0f}" if whole and abs(value) < 1e15 else f"{value:,.6g}"
 
 
 FORMATS: dict[str, Callable[[Snapshot], bytes]] = {"prometheus": to_text, "openmetrics": to_openmetrics}

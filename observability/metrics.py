@@ -7,7 +7,7 @@ import (a system check tells it), and finds none of ours in its own registry.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial, wraps
 from http import HTTPStatus
@@ -242,10 +242,13 @@ def _admit(key: tuple[Any, ...]) -> Any:
 def series(metric: MetricWrapperBase, *values: object) -> Any:
     """The child for these label values; past the cap, one whose unknown values are ``__overflow__``."""
     found = find(metric, *values)
-    if found is None:
-        drop(name_of(metric), "series_cap", "label values %r", values)
-        found = metric.labels(*(_overflow(metric, *pair) for pair in zip(metric._labelnames, values, strict=True)))
-    return found
+    return metric.labels(*overflow(metric, values)) if found is None else found
+
+
+def overflow(metric: MetricWrapperBase, values: Sequence[object]) -> tuple[str, ...]:
+    """The label values of a sample that is one series too many; it is counted as refused."""
+    drop(name_of(metric), "series_cap", "label values %r", values)
+    return tuple(_overflow(metric, *pair) for pair in zip(metric._labelnames, values, strict=True))
 
 
 def _overflow(metric: MetricWrapperBase, label: str, value: object) -> str:

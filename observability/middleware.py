@@ -11,8 +11,9 @@ from time import perf_counter
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.apps import apps
 from django.contrib.admindocs.views import simplify_regex
-from django.core.exceptions import MiddlewareNotUsed
+from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed
 from django.core.handlers.base import BaseHandler
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -36,6 +37,8 @@ class MetricsMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         if not get_conf().METRICS_ENABLED:
             raise MiddlewareNotUsed("METRICS_ENABLED is off")
+        if not apps.is_installed("observability"):
+            raise ImproperlyConfigured("MetricsMiddleware needs its app: add 'observability' to INSTALLED_APPS.")
         self.get_response = get_response
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:

@@ -90,11 +90,18 @@ def collect(answers: Answers) -> Iterator[Metric]:
             warn(f"source {service}", "Gauges of source %r cannot be read: %r", service, error)
         for metric, values in readings:
             found = gauges.setdefault(metric, {})
-            for names, value in values.items():
+            for names, value in _bounded(metric, values):
                 found[names] = _combine[metric](found[names], value) if names in found else value
     yield from (family(metric, values) for metric, values in gauges.items())
     yield family(metrics.observability_source_up, health)
     yield family(metrics.app_info, {_app_info(): 1})
+
+
+def _bounded(metric: MetricWrapperBase, values: Values) -> Iterator[tuple[tuple[str, ...], float]]:
+    """The same gate as for what is recorded: clean label values, and past the cap of series ``__overflow__``."""
+    for number, (names, value) in enumerate(values.items()):
+        room = number < get_conf().MAX_SERIES
+        yield tuple(map(labels.clean, names)) if room else metrics.overflow(metric, names), value
 
 
 class SourceFamily(Metric):
@@ -105,8 +112,7 @@ def family(metric: MetricWrapperBase, values: Values) -> SourceFamily:
     """The gauge with these values."""
     result = SourceFamily(metric._name, metric._documentation, "gauge")
     for names, value in values.items():
-        cleaned = map(labels.clean, names)
-        result.add_sample(metric._name, dict(zip(metric._labelnames, cleaned, strict=True)), float(value))
+        result.add_sample(metric._name, dict(zip(metric._labelnames, names, strict=True)), float(value))
     return result
 
 

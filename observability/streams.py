@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
-from functools import lru_cache
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any, Protocol, cast
+from weakref import finalize
 
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 
@@ -33,27 +34,38 @@ class Observer(Protocol):
 def watch(request: HttpRequest, response: StreamingHttpResponse, observer: Observer) -> None:
     """Tell the observer when the response has been sent, or given up."""
     if getattr(response, "file_to_stream", None) is not None and "wsgi.file_wrapper" in request.META:
-        closer = _FileWatch(cast(FileResponse, response), observer).closed
+        closed = _FileWatch(cast(FileResponse, response), observer).closed
     else:
-        stream = _Watch(response, observer)
-        stream.begin(under_asgi=hasattr(request, "scope"))
-        closer = stream.closed
-    cast(Any, response)._resource_closers.insert(0, closer)  # before the one that closes the file
+        closed = _watch_content(request, response, observer)
+    cast(Any, response)._resource_closers.insert(0, closed)  # before the one that closes the file
+    # A response that another middleware replaced is never closed.
+    finalize(response, observer.finish, CLIENT_CLOSED, 0).atexit = False
+
+
+def _watch_content(request: HttpRequest, response: StreamingHttpResponse, observer: Observer) -> Callable[[], None]:
+    under_asgi = hasattr(request, "scope")
+    stream = _Watch(response.status_code, observer, headers_are_out=under_asgi)
+    read: Any = stream.read_async if response.is_async else stream.read
+    response.streaming_content = read(response.streaming_content)
+    if response.is_async != under_asgi:
+        response.__class__ = _converted(type(response))
+        cast(Converted, response).observability_watch = stream
+    return stream.nobody_read if request.method != "HEAD" else partial(observer.finish, response.status_code, 0)
 
 
 class _FileWatch:
     """A file that the server sends by itself, by the kernel where it can; wrapping it would prevent that."""
 
     def __init__(self, response: FileResponse, observer: Observer) -> None:
-        self.response, self.observer = response, observer
+        self.status, self.observer = response.status_code, observer
+        self.size = response.headers.get("Content-Length", "")
         self.file = cast(Any, response).file_to_stream
         self.begin = self._position()
 
     def closed(self) -> None:
         """The server is done; when it gave up, the error is still on its way, and the file stands where it stopped."""
         if sys.exc_info()[1] is None:
-            size = self.response.headers.get("Content-Length", "")
-            self.observer.finish(self.response.status_code, int(size) if size.isdecimal() else None)
+            self.observer.finish(self.status, int(self.size) if self.size.isdecimal() else None)
         else:
             self.observer.finish(CLIENT_CLOSED, max(0, self._position() - self.begin))
 
@@ -67,31 +79,31 @@ class _FileWatch:
 class _Watch:
     """Content that passes through here, part by part."""
 
-    def __init__(self, response: StreamingHttpResponse, observer: Observer) -> None:
-        self.response, self.observer = response, observer
-        self.status = response.status_code
-        self.content: Any = response.streaming_content
+    def __init__(self, status: int, observer: Observer, *, headers_are_out: bool) -> None:
+        self.status, self.observer = status, observer
+        self.headers_are_out = headers_are_out  # before the first part; a WSGI server waits with them
+        self.served = False  # by the response's own iteration, which is watched in place of its content
+        self.begun = False
         self.sent = 0
 
-    def begin(self, *, under_asgi: bool) -> None:
-        """Put itself between the content and whoever reads it."""
-        response = self.response
-        is_async = response.is_async
-        pass_on: Any = self.pass_on_async if is_async else self.pass_on
-        response.streaming_content = pass_on(self.content)
-        if is_async != under_asgi:
-            response.__class__ = _converted(type(response))
-            cast(Converted, response).observability_watch = self
-
-    def closed(self) -> None:
-        """No more than a fallback: nobody has read the content to its end."""
+    def nobody_read(self) -> None:
+        """No more than a fallback: the response was closed before its content was read to its end."""
         self.observer.finish(CLIENT_CLOSED, self.sent)
 
-    def pass_on(self, content: Iterator[bytes]) -> Iterator[bytes]:
+    def read(self, content: Iterator[bytes]) -> Iterator[bytes]:
+        """The content, watched unless the response's own iteration is."""
+        yield from content if self.served else self.pass_on(lambda: content)
+
+    async def read_async(self, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same, awaited."""
+        async for part in content if self.served else self.pass_on_async(lambda: content):
+            yield part
+
+    def pass_on(self, begin: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
         """Each part; it is sent when the server comes back for the next one."""
         try:
-            for part in content:
-                self._before()
+            for part in begin():
+                self._before(part)
                 yield part
                 self.sent += len(part)
         except BaseException as error:
@@ -99,11 +111,11 @@ class _Watch:
             raise
         self.observer.finish(self.status, self.sent)
 
-    async def pass_on_async(self, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def pass_on_async(self, begin: Callable[[], AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
         """The same, awaited."""
         try:
-            async for part in content:
-                self._before()
+            async for part in begin():
+                self._before(part)
                 yield part
                 self.sent += len(part)
             for _ in range(TURNS):
@@ -113,15 +125,17 @@ class _Watch:
             raise
         self.observer.finish(self.status, self.sent)
 
-    def _before(self) -> None:
-        if not self.sent:
+    def _before(self, part: bytes) -> None:
+        if part and not self.begun:
+            self.begun = self.headers_are_out = True
             self.observer.first_part()
 
     def _broken(self, error: BaseException) -> None:
-        gone = isinstance(error, GeneratorExit | asyncio.CancelledError)
-        if not gone:
-            self.observer.broken(error)
-        self.observer.finish(CLIENT_CLOSED if gone else self.status, self.sent)
+        if isinstance(error, GeneratorExit | asyncio.CancelledError):
+            self.observer.finish(CLIENT_CLOSED, self.sent)
+            return
+        self.observer.broken(error)
+        self.observer.finish(self.status if self.headers_are_out else 500, self.sent)
 
 
 class Converted(StreamingHttpResponse):
@@ -134,12 +148,12 @@ class Converted(StreamingHttpResponse):
     observability_watch: _Watch
 
     def __iter__(self) -> Iterator[bytes]:
-        self.streaming_content = self.observability_watch.content
-        return self.observability_watch.pass_on(super().__iter__())
+        self.observability_watch.served = True
+        return self.observability_watch.pass_on(super().__iter__)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        self.streaming_content = self.observability_watch.content
-        return self.observability_watch.pass_on_async(super().__aiter__())
+        self.observability_watch.served = True
+        return self.observability_watch.pass_on_async(super().__aiter__)
 
 
 @lru_cache(maxsize=64)

@@ -258,7 +258,7 @@ def _remember_status(
 
 
 def _is_new(instance: models.Model) -> bool:
-    """Whether a save can only insert: one of an instance that was made with the key of a row changes that row."""
+    """Whether a plain save inserts a row: one of an instance that was made with the key of a row changes that row."""
     return instance._state.adding and (
         instance.pk is None or all(field.has_default() or field.has_db_default() for field in instance._meta.pk_fields)
     )

@@ -5,6 +5,7 @@ ended as a whole. Should this process be killed, the kernel ends the children.
 """
 
 import ctypes
+import fcntl
 import os
 import secrets
 import signal
@@ -130,6 +131,17 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
+def only_one() -> int:
+    """A descriptor that keeps a second site out of this folder, whose database and store they would share."""
+    descriptor = os.open(VAR_DIR / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        port = os.read(descriptor, 10).decode()
+        raise CannotStart(f"The site already runs from this folder, on port {port}: end that one first.") from error
+    return descriptor
+
+
 def kept(name: str) -> str:
     """A random word, made at the first start and kept in ``var/`` for the next ones."""
     path = VAR_DIR / name
@@ -199,7 +211,10 @@ def main() -> int:
     VAR_DIR.mkdir(exist_ok=True)
     try:
         port = chosen_port()
+        lock = only_one()
         listener = listen(port)
+        os.truncate(lock, 0)
+        os.pwrite(lock, str(port).encode(), 0)
     except CannotStart as error:
         say(str(error))
         return 1

@@ -97,6 +97,8 @@ def database() -> dict[str, Any]:
     """The database of DATABASE_URL, else a file of SQLite."""
     if env.str("DATABASE_URL", default=""):
         config: dict[str, Any] = dict(env.db("DATABASE_URL"))
+        if "ENGINE" not in config:
+            raise ImproperlyConfigured("DATABASE_URL is no address of a database: write postgres://USER@HOST/NAME.")
     else:
         with suppress(OSError):  # a read-only disk: SQLite says so itself when it is used
             VAR_DIR.mkdir(exist_ok=True)
@@ -113,6 +115,8 @@ def cache() -> dict[str, Any]:
     """Redis at REDIS_URL, else a table of the database, which ``manage.py createcachetable`` makes."""
     if not (url := env.str("REDIS_URL", default="")):
         return {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ImproperlyConfigured("REDIS_URL is no address of a Redis: write redis://HOST:6379/0.")
     options = {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5}
     return {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url, "OPTIONS": options}
 
@@ -156,6 +160,8 @@ LOGGING = {
         "django": {"handlers": [], "propagate": True},
         # A line per 404 says nothing that http_requests_total does not.
         "django.request": {"level": "ERROR"},
+        # To the queue a job that failed is a task that succeeded; the job says by itself how it ended.
+        "django_tasks": {"level": "WARNING"},
         # The client's line per request of a job.
         "httpx2": {"level": "WARNING"},
     },

@@ -45,20 +45,23 @@ def install() -> None:
         return
     if not conf.METRICS_ENABLED:
         return
+    elsewhere = os.environ.get(FOLDER_VARIABLE) != str(path)
     os.environ[FOLDER_VARIABLE] = str(path)
-    if not values.ValueClass._multiprocess:
+    if elsewhere or not values.ValueClass._multiprocess:
         values.ValueClass = values.MultiProcessValue()
         adopt(prometheus_client.REGISTRY)
 
 
 def _usable(path: Path) -> bool:
-    """A site whose folder cannot be used runs without it; a check tells."""
+    """A site whose folder cannot be used runs without it; the log and a check tell."""
     try:
         path.mkdir(parents=True, exist_ok=True)
+        if os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            return True
+        raise PermissionError(f"user {os.geteuid()} may not write to {path}")
     except OSError as error:
-        warn("store folder", "The folder of the shared store cannot be made: %s", error)
+        warn("store folder", "Each process keeps its metrics for itself, for want of a shared folder: %s", error)
         return False
-    return os.access(path, os.R_OK | os.W_OK | os.X_OK)
 
 
 def collect(*registries: CollectorRegistry) -> Iterator[Metric]:

@@ -9,21 +9,30 @@ from typing import Any
 from prometheus_client import CollectorRegistry, values
 from prometheus_client.metrics import MetricWrapperBase
 
+from observability.logs import warn
+
 
 def adopt(registry: CollectorRegistry) -> None:
     """Have every metric of a registry record into the store from now on."""
     for child in _outside(registry):
-        before = _values_of(child)
-        child._metric_init()  # makes its values anew, of the class that is installed now
-        for old, new in zip(before, _values_of(child), strict=True):
-            _move(child, old.get(), new)
+        try:
+            _adopt(child)
+        except Exception as error:  # a class of the host's that cannot begin twice; the site starts all the same
+            warn(f"adopt {child._name}", "The metric %r stays outside the shared store: %r", child._name, error)
+
+
+def _adopt(child: Any) -> None:
+    before = _values_of(child)
+    child._metric_init()  # makes its values anew, of the class that is installed now
+    for old, new in zip(before, _values_of(child), strict=True):
+        _move(child, old.get(), new)
 
 
 def _outside(registry: CollectorRegistry) -> Iterator[Any]:
     for collector in list(registry._collector_to_names):
         if isinstance(collector, MetricWrapperBase):
             for child in _children_of(collector):
-                if any(isinstance(value, values.MutexValue) for value in _values_of(child)):
+                if any(not isinstance(value, values.ValueClass) for value in _values_of(child)):
                     yield child
 
 

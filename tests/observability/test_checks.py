@@ -3,8 +3,10 @@
 import pytest
 from django.conf import settings as django_settings
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 
 from observability.conf import Conf, get_conf
+from observability.middleware import MetricsMiddleware
 
 
 @pytest.fixture
@@ -33,8 +35,9 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(messages, key, nearest
     assert message.hint == f"Did you mean {nearest!r}?"
 
 
-def test_a_key_like_no_other_gets_the_list(messages):
-    assert "METRICS_TOKEN" in messages(QWERTY=1)["observability.E002"].hint
+@pytest.mark.parametrize("key", ["QWERTY", "METRICS_DIR"])
+def test_a_key_like_no_other_gets_the_list(messages, key):
+    assert messages(**{key: 1})["observability.E002"].hint.startswith("The keys are METRICS_ENABLED, METRICS_TOKEN, ")
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,8 @@ def test_a_key_like_no_other_gets_the_list(messages):
     [
         ("METRICS_ENABLED", "perhaps"),
         ("METRICS_ENABLED", 3),
+        ("METRICS_PUBLIC", "yes"),
+        ("SOURCE_TIMEOUT", "1"),
         ("MAX_SERIES", "many"),
         ("MAX_SERIES", -1),
         ("MAX_SERIES", True),
@@ -62,7 +67,13 @@ def test_a_wrong_type_is_an_error_and_the_default_stays(messages, key, value):
 def test_a_token_of_a_wrong_type_is_not_shown(messages):
     message = messages(METRICS_TOKEN=["hunter2"])["observability.E003"]
     assert "hunter2" not in str(message)
-    assert message.msg.startswith("OBSERVABILITY['METRICS_TOKEN'] must be a string; its value, a secret, is none")
+    assert message.msg == "METRICS_TOKEN must be a string, not the list that it is; the default is used instead."
+    assert message.hint == "It is set in OBSERVABILITY."
+
+
+def test_none_is_as_good_as_nothing(messages):
+    assert messages(METRICS_TOKEN="x" * 32, APP_VERSION=None, MAX_SERIES=None) == {}
+    assert get_conf().MAX_SERIES == 1000
 
 
 @pytest.mark.parametrize(
@@ -95,6 +106,19 @@ def test_a_site_without_the_middleware_is_told(messages, settings):
     assert "observability.W001" in messages()
 
 
+def test_a_site_with_the_middleware_twice_is_told(messages, settings):
+    settings.MIDDLEWARE = [settings.MIDDLEWARE[0], *settings.MIDDLEWARE]
+    found = messages()
+    assert "each request is counted 2 times" in found["observability.E008"].msg
+    assert "observability.I002" not in found
+
+
+def test_the_middleware_does_not_start_without_its_app(settings):
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "observability"]
+    with pytest.raises(ImproperlyConfigured, match="add 'observability' to INSTALLED_APPS"):
+        MetricsMiddleware(lambda request: None)
+
+
 def test_a_site_whose_middleware_is_not_first_is_told_what_is_missing(messages, settings):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE[1:], settings.MIDDLEWARE[0]]
     assert "SecurityMiddleware" in messages()["observability.I002"].msg
@@ -107,6 +131,14 @@ def test_a_site_whose_middleware_is_not_first_is_told_what_is_missing(messages, 
 def test_a_site_without_an_address_for_the_metrics_is_told(messages, settings, urlconf, told):
     settings.ROOT_URLCONF = urlconf
     assert ("observability.W007" in messages()) == told
+
+
+urlpatterns = [("^$", lambda request: None)]  # a tuple in place of path()
+
+
+def test_what_is_no_route_at_all_is_left_to_djangos_own_check(messages, settings):
+    settings.ROOT_URLCONF = __name__
+    assert "observability.W007" in messages()
 
 
 def test_the_environment_gives_the_defaults_and_the_dictionary_wins(own_process):

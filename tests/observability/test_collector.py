@@ -70,6 +70,26 @@ print(json.dumps([before, gauges(), bool(store.folder())]))
     assert own_process(code, PROMETHEUS_MULTIPROC_DIR="/dev/null/no-folder-can-be-here") == [{}, after, False]
 
 
+def test_a_gauge_that_is_read_is_bounded_and_cleaned_like_one_that_is_recorded(own_process):
+    code = """
+from django.conf import settings
+settings.OBSERVABILITY = settings.OBSERVABILITY | {"MAX_SERIES": 5}
+from observability import exposition, sources
+from observability.conf import get_conf
+from observability.metrics import automation_jobs_queued
+from observability.testing import metric_value
+get_conf.cache_clear()
+rows = {("site_check",): 1} | {("x" * 130 + str(number),): 1 for number in range(3)} | {(str(n),): 1 for n in range(6)}
+sources.register("own", automation_jobs_queued, lambda: rows)
+[family] = exposition.snapshot(["automation_jobs_queued"])
+print(json.dumps([{s.labels["job_type"]: s.value for s in family.samples},
+                  metric_value("observability_dropped_total", metric="automation_jobs_queued", reason="series_cap")]))
+"""
+    values, dropped = own_process(code, DATABASE_URL="postgres://127.0.0.1:9/none")
+    assert values == {"site_check": 1, "x" * 128: 3, "0": 1, "__overflow__": 5}
+    assert dropped >= 5
+
+
 @pytest.mark.parametrize("folder", [{}, {"PROMETHEUS_MULTIPROC_DIR": ""}], ids=["in the store", "in memory"])
 def test_a_gauge_that_was_set_by_hand_goes_before_what_the_app_reads(own_process, folder):
     code = """

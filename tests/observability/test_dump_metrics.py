@@ -59,6 +59,11 @@ def test_prefixes_select(capsys, prefixes, beginnings):
     assert {next(b for b in beginnings if name.startswith(b)) for name in content} == beginnings
 
 
+def test_a_prefix_of_nothing_is_told(capsys):
+    call_command("dump_metrics", "--name", "nonsense")
+    assert capsys.readouterr() == ("", "No metric begins with 'nonsense'.\n")
+
+
 def test_a_file_is_readable_by_its_owner_only_and_replaces_the_old_one_whole(tmp_path):
     file = tmp_path / "site.prom"
     file.write_text("old")
@@ -90,7 +95,8 @@ from django.core.management import call_command, CommandError
 try: call_command("dump_metrics")
 except CommandError as error: print(json.dumps(str(error)))
 """
-    assert "set OBSERVABILITY['PROMETHEUS_MULTIPROC_DIR']" in own_process(
+    assert "set OBSERVABILITY['PROMETHEUS_MULTIPROC_DIR']" in own_process(code, PROMETHEUS_MULTIPROC_DIR="")
+    assert "The store folder /dev/null/none cannot be used" in own_process(
         code, PROMETHEUS_MULTIPROC_DIR="/dev/null/none"
     )
     assert "METRICS_ENABLED" in own_process(code, METRICS_ENABLED="no")

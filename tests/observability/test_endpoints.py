@@ -405,6 +405,28 @@ def test_of_signed_in_staff_those_with_the_permission_see_each_check_and_stay_si
     assert client.get("/admin/").status_code == 200
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_look_at_health_ends_no_session_while_the_secret_key_is_replaced(configure, admin_client, settings):
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new key of the site", [settings.SECRET_KEY]
+    assert "checks" in admin_client.get("/api/metrics/health").json()
+    assert admin_client.get("/api/metrics").status_code == 200
+
+
+def by_header(get_response):
+    """Who signs in by other means than a session."""
+
+    def middleware(request):
+        request.user = User(username="staff", is_staff=True, is_superuser=True)
+        return get_response(request)
+
+    return middleware
+
+
+def test_a_user_without_a_session_sees_each_check_too(configure, settings):
+    settings.MIDDLEWARE = [f"{__name__}.by_header"]
+    assert "checks" in Client().get("/api/metrics/health").json()
+
+
 def test_health_answers_while_metrics_are_off(configure):
     configure(METRICS_ENABLED=False)
     assert Client().get("/api/metrics/health").json() == {"status": "healthy", "metrics_enabled": False}

@@ -102,6 +102,8 @@ def test_health_waits_for_no_session_beyond_the_deadline_and_piles_up_no_threads
             answer, seconds = timed(lambda: running.get("/api/metrics/health", headers=cookie))
             assert (answer.status_code, answer.json()) == (200, {"status": "healthy", "metrics_enabled": True})
             assert seconds < 2
+            answer, seconds = timed(lambda: running.get("/api/metrics/health"))
+            assert (answer.status_code, seconds < 1) == (200, True), "who has no session waits for none"
         assert worker.num_threads() <= threads + 1
 
 

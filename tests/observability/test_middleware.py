@@ -1,6 +1,8 @@
 """Every request is counted once, by its route, when its response is complete."""
 
 import asyncio
+import gc
+import gzip
 import time
 from contextlib import suppress
 from wsgiref.util import FileWrapper
@@ -8,8 +10,9 @@ from wsgiref.util import FileWrapper
 import pytest
 import time_machine
 from asgiref.sync import SyncToAsync
-from django.http import HttpResponse
-from django.test import AsyncClient, Client, RequestFactory
+from django.http import HttpResponse, StreamingHttpResponse
+from django.middleware.gzip import GZipMiddleware
+from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 
 from observability.middleware import MetricsMiddleware
 from observability.testing import assert_increases, metric_value
@@ -216,6 +219,74 @@ def test_a_synchronous_stream_stays_one_under_asgi():
         assert asyncio.run(read()) == b"0123456789" * 3
 
 
+async def awaited():
+    for _ in range(100):
+        yield b"0123456789"
+
+
+def awaited_stream(request):
+    """A stream of the kind that a WSGI server cannot send."""
+    return StreamingHttpResponse(awaited())
+
+
+async def sent_under_asgi(response):
+    return b"".join([part async for part in response])
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
+@pytest.mark.parametrize(
+    ("view", "factory", "send"),
+    [
+        (stream, RequestFactory, b"".join),
+        (awaited_stream, RequestFactory, b"".join),
+        (stream, AsyncRequestFactory, lambda response: asyncio.run(sent_under_asgi(response))),
+        (awaited_stream, AsyncRequestFactory, lambda response: asyncio.run(sent_under_asgi(response))),
+    ],
+)
+def test_what_a_middleware_outside_of_ours_makes_of_a_stream_is_what_is_sent(view, factory, send):
+    request = factory().get("/stream?parts=100", headers={"Accept-Encoding": "gzip"})
+    with assert_increases("http_requests_total"), assert_increases("http_requests_total", status=200):
+        response = GZipMiddleware(MetricsMiddleware(view))(request)
+        assert gzip.decompress(send(response)) == b"0123456789" * 100
+
+
+async def failing():
+    raise LookupError("before the first byte")
+    yield
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
+@pytest.mark.parametrize("content", [failing, lambda: (1 / 0 for _ in range(3))], ids=["async", "sync"])
+def test_a_stream_that_raises_before_its_first_byte_is_a_500_under_wsgi(content):
+    response = MetricsMiddleware(lambda request: StreamingHttpResponse(content()))(RequestFactory().get("/"))
+    with (
+        assert_increases("http_requests_total", endpoint="unmatched", status=500),
+        assert_increases("http_requests_total"),
+        assert_increases("http_exceptions_total"),
+        pytest.raises((LookupError, ZeroDivisionError)),
+    ):
+        list(response)
+
+
+def test_a_response_that_nobody_sends_or_closes_is_not_in_progress_for_ever():
+    with assert_increases("http_requests_in_progress", by=0), assert_increases("http_requests_total", status=499):
+        MetricsMiddleware(stream)(RequestFactory().get("/"))
+        gc.collect()
+
+
+def test_an_empty_part_is_not_the_first_byte():
+    response = MetricsMiddleware(lambda request: StreamingHttpResponse(late()))(RequestFactory().get("/"))
+    before = metric_value("http_stream_first_byte_seconds_sum")
+    assert b"".join(response) == b"x"
+    assert metric_value("http_stream_first_byte_seconds_sum") - before >= 0.05
+
+
+def late():
+    yield b""
+    time.sleep(0.05)
+    yield b"x"
+
+
 def test_sizes_are_those_of_the_bodies(client):
     with (
         assert_increases("http_request_size_bytes_sum", by=9, method="POST", endpoint="/ok"),
@@ -232,7 +303,7 @@ def test_a_request_without_a_body_has_no_request_size_and_head_sends_no_bytes(cl
         assert_increases("http_response_size_bytes_count", by=2, method="HEAD"),
     ):
         client.head("/ok?size=500")
-        list(client.head("/stream").streaming_content)
+        close(client.head("/stream"))
 
 
 def test_a_clock_that_is_set_back_an_hour_gives_no_negative_duration():

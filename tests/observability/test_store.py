@@ -77,6 +77,11 @@ from prometheus_client import Counter, Gauge, Histogram, Summary
 requests = Counter("early_requests_total", "d", ["kind"]); requests.labels("a").inc(2)
 plain = Counter("early_plain_total", "d"); plain.inc(4)
 size = Gauge("early_size", "d", multiprocess_mode="sum"); size.set(7)
+class Odd(Counter):
+    def _metric_init(self):
+        assert not hasattr(self, "_value"), "cannot begin twice"
+        super()._metric_init()
+Odd("early_odd_total", "d").inc()
 seconds = Histogram("early_seconds", "d", buckets=[1, 2]); seconds.observe(1.5)
 pause = Summary("early_pause", "d", ["kind"]); pause.labels("a").observe(3)
 from django.conf import settings
@@ -91,10 +96,17 @@ print(json.dumps([metric_value(name) for name in names]))
 """
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["with a store folder", "in memory"])
-def test_metrics_that_were_made_before_the_app_was_loaded_are_shown_with_all_they_counted(shared):
+@pytest.mark.parametrize(
+    ("shared", "environment"),
+    [(True, {}), (True, {"PROMETHEUS_MULTIPROC_DIR": "/tmp"}), (False, {})],
+    ids=["with a store folder", "with another one in the environment", "in memory"],
+)
+def test_metrics_that_were_made_before_the_app_was_loaded_are_shown_with_all_they_counted(shared, environment):
+    if environment:
+        environment = {"PROMETHEUS_MULTIPROC_DIR": str(new_folder("another"))}
     options = {"PROMETHEUS_MULTIPROC_DIR": str(new_folder("metrics"))} if shared else {}
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PROMETHEUS_"))}
+    env |= environment
     command = [sys.executable, "-c", EARLY.replace("{options}", repr(options))]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

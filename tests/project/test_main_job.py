@@ -95,7 +95,7 @@ def test_prometheus_has_the_exact_totals_of_requests_and_jobs(site, prometheus):
         steps = {("fetch_path", "success"): 20, ("fetch_path", "failed"): 4}
         assert p.table("automation_job_steps_total", "step", "status") == steps
         assert p.table("automation_job_duration_seconds_count", "job_type") == {("site_check",): 12}
-        assert p.query("active_jobs") == [0]
+        eventually(lambda: p.query("active_jobs"), [0])
         assert p.query("sum(observability_dropped_total) or vector(0)") == [0]
         assert [target["health"] for target in p.targets()] == ["up"]
 

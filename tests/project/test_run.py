@@ -230,6 +230,15 @@ def test_a_taken_port_is_one_sentence_and_starts_nothing(new_checkout):
     assert not (new_checkout / "var" / "db.sqlite3").exists()
 
 
+def test_a_second_site_from_the_same_folder_is_one_sentence(used_checkout):
+    with started(used_checkout, sys.executable, "-m", "project.run") as terminal:
+        done = run_to_its_end(used_checkout, PORT=str(free_port()))
+        port = terminal.url.rpartition(":")[2]
+        assert done.stdout == f"The site already runs from this folder, on port {port}: end that one first.\n"
+        assert done.returncode == 1
+        assert terminal.process.poll() is None
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "80 80", "²"])
 def test_what_is_not_a_port_is_one_sentence(used_checkout, port):
     done = run_to_its_end(used_checkout, PORT=port)

@@ -37,7 +37,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         known = ", ".join(jobs.names())
         parser.add_argument("job_type", metavar="JOB_TYPE", help=f"one of: {known}")
-        parser.add_argument("payload", metavar="KEY=VALUE", nargs="*", help="VALUE is JSON, or else a string")
+        parser.add_argument(
+            "payload", metavar="KEY=VALUE", nargs="*", default=[], help="VALUE is JSON, or else a string"
+        )
 
     def handle(self, *, job_type: str, payload: list[str], **options: Any) -> None:
         job = self.create(job_type, parse_payload(payload))

@@ -50,8 +50,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         _require_store()
-        content = FORMATS[options["format"]](_select(exposition.snapshot(), options["name"]))
-        if options["output"]:
+        families = _select(exposition.snapshot(), options["name"])
+        if not families:
+            self.stderr.write(f"No metric begins with {' or '.join(map(repr, options['name']))}.")
+        content = FORMATS[options["format"]](families)
+        if options["output"] is not None:
             _write(Path(options["output"]), content)
         else:
             self.stdout.write(content.decode(), ending="")
@@ -60,6 +63,10 @@ class Command(BaseCommand):
 def _require_store() -> None:
     if not get_conf().METRICS_ENABLED:
         raise CommandError("Metrics are off (METRICS_ENABLED): nothing is recorded.")
+    if store.folder() is None and (path := get_conf().PROMETHEUS_MULTIPROC_DIR):
+        raise CommandError(
+            f"The store folder {path} cannot be used by this user: run the command as the user who runs the site."
+        )
     if store.folder() is None:
         raise CommandError(
             "There is no shared store to read: set OBSERVABILITY['PROMETHEUS_MULTIPROC_DIR'] (or the environment "
@@ -75,12 +82,12 @@ def _select(families: Snapshot, prefixes: Sequence[str]) -> Snapshot:
 
 def _write(target: Path, content: bytes) -> None:
     """Beside the target first, so that a reader never sees half a file."""
-    if target.is_symlink() or (target.exists() and not target.is_file()):
-        raise CommandError(f"{target} is no regular file: it would be replaced by one. Name a file, or use a pipe.")
     try:
+        if target.is_symlink() or (target.exists() and not target.is_file()):
+            raise CommandError(f"{target} is no regular file: it would be replaced by one. Name a file, or use a pipe.")
         handle, name = tempfile.mkstemp(dir=target.absolute().parent, prefix=f".{target.name}.")  # mode 0600
-    except OSError as error:
-        raise CommandError(f"{target} cannot be written: {error.strerror}.") from error
+    except (OSError, ValueError) as error:  # ValueError: NUL in a name
+        raise CommandError(f"{target} cannot be written: {getattr(error, 'strerror', error)}.") from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
