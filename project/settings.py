@@ -153,7 +153,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "plain"},
+        "warnings": {"class": "logging.StreamHandler", "formatter": "plain", "level": "WARNING"},
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         # Django's own handlers would repeat each line, or be silent with DEBUG off.
@@ -161,7 +164,8 @@ LOGGING = {
         # A line per 404 says nothing that http_requests_total does not.
         "django.request": {"level": "ERROR"},
         # To the queue a job that failed is a task that succeeded; the job says by itself how it ended.
-        "django_tasks": {"level": "WARNING"},
+        # A handler's level, since the worker sets that of the logger.
+        "django_tasks": {"handlers": ["warnings"], "propagate": False},
         # The client's line per request of a job.
         "httpx2": {"level": "WARNING"},
     },
