@@ -93,6 +93,7 @@ def started(checkout, *command, **environment):
             terminal.process.kill()
             terminal.process.wait()
         terminal.close_window()
+        nothing_is_left_in(checkout)  # it would keep the next site out
 
 
 def parts(checkout, name):
