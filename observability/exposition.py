@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import escape_metric_name
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.samples import Sample
 
 from . import metrics, sources, store
+from .store import StoredFamily
 
 Snapshot = Sequence[Metric]
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+END = b"# EOF\n"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -26,22 +30,44 @@ def snapshot(names: Collection[str] = (), answers: sources.Answers | None = None
 
     ``answers`` are those of the sources, for a caller that has asked them already.
     """
+    begin = perf_counter()
     metrics.create_known_series()
     families: dict[str, Metric] = {}
-    read = sources.collect(sources.ask() if answers is None else answers)
-    for family in (*read, *_recorded()):  # what was read goes before what somebody set
-        families.setdefault(family.name, family)
+    read = list(sources.collect(sources.ask() if answers is None else answers))
+    recorded = list(_recorded())
+    metrics.observability_store_damaged_files_total.inc(store.damaged())
+    for family in (*read, *_health(recorded, perf_counter() - begin), *recorded):
+        families.setdefault(family.name, family)  # what was read goes before what somebody set
     kept = (_restrict(family, names) for _, family in sorted(families.items()))
-    return [family for family in kept if family.samples]
+    return [family for family in kept if not _is_empty(family)]
 
 
 def _recorded() -> Iterator[Metric]:
     """What the store holds, without creation times: they exist only where there is one process."""
+    metrics.count_refused()
     unknown = metrics.never_set()
     for family in store.collect(metrics.REGISTRY, prometheus_client.REGISTRY):
-        if family.name not in unknown:
+        if isinstance(family, StoredFamily):
+            if family.name not in unknown:
+                yield family
+        else:
             created = f"{family.name}_created"
             yield _with(family, [sample for sample in family.samples if sample.name != created])
+
+
+def _health(recorded: Snapshot, seconds: float) -> Iterator[Metric]:
+    """How the store and this scrape are; damaged files are counted in the scrape that found them and in all later."""
+    values = {
+        metrics.observability_scrape_duration_seconds: seconds,
+        metrics.observability_store_files: store.files(),
+        metrics.observability_store_healthy: store.healthy(),
+        metrics.observability_series: sum(f.size for f in recorded if isinstance(f, StoredFamily)),
+    }
+    return (sources.family(metric, {(): float(value)}) for metric, value in values.items())
+
+
+def _is_empty(family: Metric) -> bool:
+    return not (family.body if isinstance(family, StoredFamily) else family.samples)
 
 
 def _restrict(family: Metric, names: Collection[str]) -> Metric:
@@ -74,12 +100,30 @@ class _Collected(CollectorRegistry):
 
 def to_text(families: Snapshot) -> bytes:
     """Prometheus text 0.0.4."""
-    return _format(generate_latest, families)
+    return b"".join(map(_family_to_text, families))
+
+
+def _family_to_text(family: Metric) -> bytes:
+    if not isinstance(family, StoredFamily):
+        return _format(generate_latest, [family])
+    name, documentation = escape_metric_name(type_line_name(family)), _escape_help(family.documentation)
+    return f"# HELP {name} {documentation}\n# TYPE {name} {family.type}\n{family.body}".encode(errors="replace")
+
+
+def _escape_help(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n")
 
 
 def to_openmetrics(families: Snapshot) -> bytes:
     """OpenMetrics 1.0."""
-    return _format(generate_openmetrics, families)
+    return b"".join(map(_family_to_openmetrics, families)) + END
+
+
+def _family_to_openmetrics(family: Metric) -> bytes:
+    if not isinstance(family, StoredFamily):
+        return _format(generate_openmetrics, [family]).removesuffix(END)
+    name, documentation = escape_metric_name(family.name), _escape_help(family.documentation).replace('"', r"\"")
+    return f"# HELP {name} {documentation}\n# TYPE {name} {family.type}\n{family.body}".encode(errors="replace")
 
 
 def _format(generate: Callable[[CollectorRegistry], bytes], families: Snapshot) -> bytes:

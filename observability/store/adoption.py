@@ -1,0 +1,46 @@
+"""Brings metrics that were made before the store was installed into it, with what they counted so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from .memory import children_of, values_of
+from .values import SharedValue
+
+
+def adopt(registry: CollectorRegistry) -> None:
+    """Have every metric of a registry record into the store."""
+    for child in _outside(registry):
+        before, created = values_of(child), getattr(child, "_created", None)
+        child._metric_init()  # makes its values anew, of the class that is installed now
+        if created is not None:
+            child._created = created
+        for old, new in zip(before, values_of(child), strict=True):
+            _move(child, old, new)
+
+
+def _move(child: Any, old: Any, new: SharedValue) -> None:
+    amount = old.get()
+    if child._type != "gauge":
+        new.inc(amount)
+    elif amount:  # the store cannot tell a gauge that was set to 0 from one that nobody set
+        new.set(amount, time.time() if child._is_most_recent else None)
+    old.set(0.0)  # what prometheus_client already wrote into a file of its own counts once
+
+
+def _outside(registry: CollectorRegistry) -> Iterator[Any]:
+    for collector in list(registry._collector_to_names):
+        if isinstance(collector, MetricWrapperBase):
+            for child in children_of(collector):
+                if any(not isinstance(value, SharedValue) for value in values_of(child)):
+                    yield child
+
+
+def left_out(registry: CollectorRegistry) -> list[str]:
+    """The names of metrics that record elsewhere."""
+    return sorted({child._name for child in _outside(registry)})
