@@ -118,7 +118,7 @@ class Site:
     def samples(self) -> dict[tuple[str, frozenset], float]:
         """Every sample of a scrape, which has to succeed, by its name and labels."""
         answer = self.metrics()
-        assert answer.status_code == 200, answer.text
+        assert answer.status_code == 200, self.log[-2000:]
         return {(s.name, frozenset(s.labels.items())): s.value for family in parse(answer.text) for s in family.samples}
 
     def value(self, name: str, **labels: object) -> float:
