@@ -296,6 +296,9 @@ def count_refused() -> None:
                 store.refused.append(key)
 
 
+store.on_refusal(count_refused)
+
+
 def _admit_drop(key: tuple[str, str]) -> Any:
     return _admit((observability_dropped_total, *key), beyond_cap=True)
 

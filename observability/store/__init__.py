@@ -30,7 +30,7 @@ from . import adoption, compaction, memory, values
 from .families import StoredFamily
 from .fileformat import FIRST_SIZE
 from .reader import Reader
-from .values import Buckets, refused, together
+from .values import Buckets, on_refusal, refused, together
 
 __all__ = [
     "Buckets",
@@ -42,6 +42,7 @@ __all__ = [
     "healthy",
     "install",
     "left_out",
+    "on_refusal",
     "processes",
     "refused",
     "renew_locks",
@@ -94,6 +95,7 @@ def left_out() -> list[str]:
 def collect(*registries: CollectorRegistry) -> Iterator[Metric]:
     """Every metric family with its samples: those of all processes, and what custom collectors give."""
     if path := folder():
+        compaction.mend(path)
         yield from reader(path).read()
         compaction.fold_when_due(reader(path))
     for registry in registries:
@@ -159,12 +161,19 @@ def healthy() -> bool:
     path = folder()
     if path is None:
         return not get_conf().PROMETHEUS_MULTIPROC_DIR
+    return not values.troubles() and writable(path) and _room(path) >= FIRST_SIZE
+
+
+def writable(path: Path) -> bool:
+    """Whether this process may make files there."""
+    return os.access(path, os.R_OK | os.W_OK | os.X_OK)
+
+
+def _room(path: Path) -> int:
     try:
-        return (
-            not values.troubles() and os.access(path, os.W_OK | os.X_OK) and shutil.disk_usage(path).free >= FIRST_SIZE
-        )
+        return shutil.disk_usage(path).free
     except OSError:
-        return False
+        return 0
 
 
 def processes() -> list[int]:

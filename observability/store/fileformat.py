@@ -21,6 +21,7 @@ from prometheus_client.mmap_dict import mmap_key
 FIRST_SIZE = 1 << 16  # bytes of a new file, as in prometheus_client; a full one doubles
 TAG = b"obs1"
 HEADER = struct.Struct("=i4s")
+NUMBERS = struct.Struct("=dd")
 LENGTH = struct.Struct("=i")
 CELL = 8  # bytes of a double
 MARK = -1  # the cell of the change mark
@@ -41,9 +42,9 @@ class Key(NamedTuple):
     help: str
 
 
-def entry(key: bytes) -> bytes:
-    """A new entry; its value and its time stamp are 0."""
-    return LENGTH.pack(len(key)) + key + b" " * _padding(len(key)) + bytes(2 * CELL)
+def entry(key: bytes, value: float = 0.0, timestamp: float = 0.0) -> bytes:
+    """An entry as it is in the file."""
+    return LENGTH.pack(len(key)) + key + b" " * _padding(len(key)) + NUMBERS.pack(value, timestamp)
 
 
 def _padding(length: int) -> int:

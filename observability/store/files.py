@@ -12,13 +12,16 @@ from pathlib import Path
 from secrets import token_hex
 from threading import RLock
 from time import monotonic
+from typing import Any
 
 from observability.logs import warn
 
 from . import fileformat
 
+Cells = Any  # a memoryview of doubles: the type checker knows those of bytes only
 NOWHERE = 1 << 60  # the cell of a value that has no place in a file
-NO_CELLS = memoryview(b"").cast("d")  # a file that is not open: each access is an IndexError
+NO_CELLS: Cells = memoryview(b"").cast("d")  # a file that is not open: each access is an IndexError
+INTERRUPTED = "interrupted"
 WHAT_TELLS_OF_FAULTS = '["observability_dropped"'  # such keys may use the last bytes of a file that cannot grow
 RESERVE = 4096  # bytes
 PATIENCE = 1.0  # seconds between two looks at the folder, or two tries to get room on the disk
@@ -64,12 +67,12 @@ class File:
     def __init__(self, folder: Path, kind: str) -> None:
         self.folder = folder
         self.kind = kind
-        self.cells = NO_CELLS
+        self.cells: Cells = NO_CELLS
         self.places: dict[str, int] = {}  # key -> number of its cell
         self.error: OSError | None = None
         self._used = fileformat.HEADER.size
-        self._inode = (0, 0)
-        self._image: memoryview | None = None  # what the file holds, or held when it was last open
+        self._inode: tuple[int, int] | None = None
+        self._image: Cells = None  # what the file holds, or held when it was last open
         self._owner = -1  # descriptor that keeps the file locked
         self._next_try = 0.0
         self._changing = False
@@ -98,7 +101,7 @@ class File:
     def _change(self) -> Iterator[None]:
         with lock:
             if self._changing:
-                raise Refused("interrupted")  # a signal handler within the change that it interrupted
+                raise Refused(INTERRUPTED)  # a signal handler within the change that it interrupted
             if self.error and monotonic() < self._next_try:
                 raise Refused(_reason(self.error))
             self._changing = True
@@ -154,7 +157,7 @@ class File:
         self._name, self._owner, self._inode = name, owner, _inode(self.folder / name)
         self.cells = self._image = cells
 
-    def _fill(self, cells: memoryview, *, keep: bool) -> None:
+    def _fill(self, cells: Cells, *, keep: bool) -> None:
         if self._image:
             content = self._image.cast("B")[: self._used]
             cells.cast("B")[: self._used] = content
@@ -211,7 +214,7 @@ def _allocate(descriptor: int, start: int, end: int) -> None:
         raise
 
 
-def _map(descriptor: int, size: int) -> memoryview:
+def _map(descriptor: int, size: int) -> Cells:
     return memoryview(mmap.mmap(descriptor, size)).cast("d")
 
 

@@ -12,6 +12,7 @@ from itertools import accumulate, compress
 from operator import add, ne
 from pathlib import Path
 from threading import Lock
+from time import monotonic, sleep
 
 from prometheus_client.metrics import Gauge
 from prometheus_client.utils import floatToGoString
@@ -24,9 +25,11 @@ from .families import ABSENT, Family, Labels, Names, StoredFamily
 Slot = str | float  # of a sample within its series: its name, or the upper bound of its bucket
 Shape = tuple[Slot, ...]
 
+PATIENCE = 1.0  # seconds to wait for the lock of the folder
 GAUGES_WITH_PID = {"all", "liveall"}
 TYPES = {"counter", "histogram", "summary"}
 ARCHIVE = "archive"  # stands for the process in the names of files that hold what dead processes counted
+MARKER = "counter_folding.db"  # there while files are folded; prometheus_client fails on it, which is its purpose
 LOCK = ".lock"  # held by whoever reads, and alone by whoever folds
 
 
@@ -65,6 +68,7 @@ class Series:
         at = len(self.files)
         while at and self.files[at - 1].rank > file.rank:
             at -= 1
+        self.family.unsorted = True
         if shape != self.shape and self.shapes is None:
             self.shapes = [self.shape] * len(self.files)
         self.files.insert(at, file)
@@ -77,7 +81,7 @@ class Series:
         """Names come first, then bounds of buckets in their order."""
         slots = dict.fromkeys((*self.shape, *shape))
         bounds = sorted(slot for slot in slots if isinstance(slot, float))
-        union = (*(slot for slot in slots if isinstance(slot, str)), *bounds)
+        union: Shape = (*(slot for slot in slots if isinstance(slot, str)), *bounds)
         if all(one == union for one in self.shapes or ()):
             self.shapes = None
         if union != self.shape:
@@ -92,6 +96,11 @@ class Series:
         if self.shapes is not None:
             self.shapes = list(compress(self.shapes, kept))
 
+    @property
+    def order(self) -> tuple[int, int]:
+        """Where it comes first in the files."""
+        return self.files[0].rank, self.starts[0]
+
     def sort(self) -> None:
         """Put the files into the order of the folder."""
         order = sorted(range(len(self.files)), key=lambda at: self.files[at].rank)
@@ -99,6 +108,7 @@ class Series:
         self.starts = array("l", [self.starts[at] for at in order])
         if self.shapes is not None:
             self.shapes = [self.shapes[at] for at in order]
+        self.family.unsorted = True
 
     def sums(self) -> Sequence[float]:
         """The sum over the files for each slot; no built-in ``sum``, which rounds in another way since Python 3.12."""
@@ -171,7 +181,9 @@ class MergedFamily(Family):
         super().__init__(name, documentation, kind.type)
         self.series: dict[Labels, Series] = {}
         self.changed: set[Series] = set()
-        self.misplaced = False  # a series is gone, or has other samples than before
+        self.misplaced = False  # a series is gone, has other samples than before, or another place among the others
+        self.unsorted = False
+        self.helps: dict[SourceFile, str] = {}
         self.merge = MERGES["histogram" if kind.type == "histogram" else kind.mode.removeprefix("live")]
 
     def locate(self, labels: Labels) -> Series:
@@ -183,25 +195,40 @@ class MergedFamily(Family):
 
     def render(self) -> StoredFamily:
         """Format what changed."""
+        if self.unsorted:
+            self._sort()
         if self.misplaced:
             self.clear()
-            self.changed = set(self.series.values())
-            for series in self.series.values():
-                series.place = -1
+            self._place(self.series.values())
             self.misplaced = False
-            self._render(self.series.values())
-        elif self.changed:
-            self._render(self.changed if len(self.changed) < len(self.series) else self.series.values())
+        if self.changed:
+            everything = len(self.changed) == len(self.series)
+            self._format(self.series.values() if everything else self.changed)
         self.changed = set()
         return self.snapshot()
 
-    def _render(self, changed: Iterable[Series]) -> None:
+    def order(self) -> tuple[int, int]:
+        """Where it comes first in the files."""
+        return next(iter(self.series.values())).order
+
+    def _sort(self) -> None:
+        """The order of the files, as prometheus_client has it; new series are at the end, mostly to stay there."""
+        self.unsorted = False
+        ordered = sorted(self.series.values(), key=lambda series: series.order)
+        if ordered != list(self.series.values()):
+            self.series = {series.labels: series for series in ordered}
+            self.misplaced = True
+        else:
+            self._place(series for series in ordered if series.place < 0)
+        self.documentation = self.helps[min(self.helps, key=lambda file: file.rank)]
+
+    def _place(self, series: Iterable[Series]) -> None:
+        for one in series:
+            one.place = self.add(one.labels, self._names(one.shape))
+            self.changed.add(one)
+
+    def _format(self, changed: Iterable[Series]) -> None:
         merge, put = self.merge, self.put
-        new = [series for series in changed if series.place < 0]
-        if new:
-            order = {series: at for at, series in enumerate(self.series.values())} if len(new) > 1 else {}
-            for series in sorted(new, key=order.__getitem__) if order else new:
-                series.place = self.add(series.labels, self._names(series.shape))
         for series in changed:
             put(series.place, merge(series))
 
@@ -216,6 +243,9 @@ _known_names: dict[Names, Names] = {}
 
 def _shared(names: Names) -> Names:
     return _known_names.setdefault(names, names)
+
+
+Located = tuple[Series, Slot, str]  # the place of a sample, and the help text
 
 
 class SourceFile:
@@ -273,11 +303,12 @@ class SourceFile:
         current, start, width = None, len(self.series), "dd" if self.kind.mode.endswith("mostrecent") else "d8x"
         position = self._used
         for key, cell in fileformat.entries(data, position, used):
-            series, slot = locate(key)
+            series, slot, documentation = locate(key)
             if series is not current:
                 if current is not None:
                     current.add(self, start, reader.shape(run))
                 current, start, run = series, len(self.series), []
+                series.family.helps.setdefault(self, documentation)
             run.append(slot)
             self._pattern.append(f"{cell * fileformat.CELL - position}x{width}")
             position = (cell + 2) * fileformat.CELL
@@ -320,7 +351,7 @@ class Reader:
         self.touched: set[Series] = set()
         self._ignored: set[tuple[str, int]] = set()
         self._shapes: dict[Shape, Shape] = {}
-        self._located: dict[tuple[str, str], dict[bytes, tuple[Series, Slot]]] = {}
+        self._located: dict[tuple[str, str], dict[bytes, Located]] = {}
         self._lock = Lock()
 
     def read(self) -> list[StoredFamily]:
@@ -331,7 +362,14 @@ class Reader:
                 series.family.changed.add(series)
             self.touched = set()
             self._located = {}
-            return [family.render() for family in self.families.values()]
+            for family in self.families.values():
+                family.render()
+            ordered = sorted(self.families.values(), key=MergedFamily.order)
+            return [family.snapshot() for family in ordered]
+
+    def dead_files(self) -> int:
+        """The number of files of dead processes that the last scrape saw."""
+        return sum(file.final and not file.kind.process.startswith(ARCHIVE) for file in list(self.files.values()))
 
     def take_damaged(self) -> int:
         """The number of files put aside since this was last asked."""
@@ -346,7 +384,7 @@ class Reader:
         return [int(name) for name in names if name.isdecimal() and (os.getpid() == int(name) or _runs(int(name)))]
 
     def _scan(self) -> None:
-        found = list(_listed(self.folder))
+        found = list(listed(self.folder))
         names = {(name, inode) for name, inode in found}
         self._forget([file for name, file in self.files.items() if (name, file.inode) not in names])
         self._rank(name for name, _ in found)
@@ -373,7 +411,7 @@ class Reader:
             file = SourceFile(str(self.folder / name), inode)
             file.rank = rank
         try:
-            with _open(file.path) as descriptor:
+            with opened(file.path) as descriptor:
                 file.read(self, descriptor)
             self.files[name] = file
         except FileNotFoundError:
@@ -389,7 +427,12 @@ class Reader:
         """Take files out of all sums."""
         if not gone:
             return
-        for series in {series for file in gone for series in file.series}:
+        all_series = {series for file in gone for series in file.series}
+        for family in {series.family for series in all_series}:
+            family.unsorted = True
+            for file in gone:
+                family.helps.pop(file, None)
+        for series in all_series:
             series.keep(set(series.files).difference(gone))
             self._drop_if_empty(series)
         for file in gone:
@@ -417,12 +460,12 @@ class Reader:
         with suppress(OSError):
             (self.folder / name).rename(self.folder / f"{name}.damaged")
 
-    def locator(self, kind: Kind) -> Callable[[bytes], tuple[Series, Slot]]:
+    def locator(self, kind: Kind) -> Callable[[bytes], Located]:
         """Finds the series and the slot of a key."""
         pid = kind.process if kind.mode in GAUGES_WITH_PID else ""
         cache = self._located.setdefault((kind.type + kind.mode, pid), {})
 
-        def locate(key: bytes) -> tuple[Series, Slot]:
+        def locate(key: bytes) -> Located:
             found = cache.get(key)
             if found is None:
                 found = cache[key] = self._locate(kind, key)
@@ -430,7 +473,7 @@ class Reader:
 
         return locate
 
-    def _locate(self, kind: Kind, key: bytes) -> tuple[Series, Slot]:
+    def _locate(self, kind: Kind, key: bytes) -> Located:
         metric, sample, labels, documentation = fileformat.parse_key(key)
         slot: Slot = sample
         if kind.type == "histogram" and "le" in labels:
@@ -443,7 +486,7 @@ class Reader:
         family = self.families.get(metric)
         if family is None:
             family = self.families[metric] = MergedFamily(metric, documentation, kind)
-        return family.locate(pairs), slot
+        return family.locate(pairs), slot, documentation
 
     def shape(self, slots: Sequence[Slot]) -> Shape:
         """One object for all equal shapes."""
@@ -458,20 +501,29 @@ def _bound(text: str) -> float:
         raise fileformat.Damaged(f"a bucket has the bound {text!r:.50}") from error
 
 
-def _listed(folder: Path) -> Iterator[tuple[str, int]]:
+def listed(folder: Path) -> Iterator[tuple[str, int]]:
     """Names and inodes, in the order of the folder."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.endswith(".db") and not entry.name.startswith("."):
+                if entry.name.endswith(".db") and not entry.name.startswith(".") and entry.name != MARKER:
                     yield entry.name, entry.inode()
     except OSError as error:
         warn("store folder", "The folder of the shared store cannot be read: %s", error)
 
 
+def is_dead(path: Path) -> bool:
+    """Whether a file is one of ours, and its process has ended."""
+    with suppress(OSError), opened(str(path)) as descriptor:
+        header = os.pread(descriptor, fileformat.HEADER.size, 0)
+        return header.endswith(fileformat.TAG) and not _is_locked(descriptor)
+    return False
+
+
 @contextmanager
-def _open(path: str) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY)
+def opened(path: str, flags: int = os.O_RDONLY) -> Iterator[int]:
+    """A descriptor for the length of a block."""
+    descriptor = os.open(path, flags, 0o666)
     try:
         yield descriptor
     finally:
@@ -480,18 +532,29 @@ def _open(path: str) -> Iterator[int]:
 
 @contextmanager
 def locked(folder: Path, how: int) -> Iterator[bool]:
-    """Hold the lock of the folder; False where there is none to be had. Readers share it, a fold has it alone."""
+    """Hold the lock of the folder, if it can be had in time: readers share it, a fold has it alone."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:
         yield False
         return
     try:
-        try:
-            fcntl.flock(descriptor, how)
-            held = True
-        except OSError:
-            held = False
-        yield held
+        yield _lock_in_time(descriptor, how)
     finally:
         os.close(descriptor)
+
+
+def _lock_in_time(descriptor: int, how: int) -> bool:
+    """Whether the lock could be had: a process that was stopped while it held it must not stop all others."""
+    deadline = monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic() > deadline:
+                return False
+            sleep(0.001)
+        except OSError:
+            return False
+        else:
+            return True

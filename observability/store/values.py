@@ -14,11 +14,13 @@ from prometheus_client.samples import Exemplar
 
 from . import exemplars, fileformat, files
 from .fileformat import MARK
-from .files import NOWHERE, PATIENCE, WHAT_TELLS_OF_FAULTS, File, Refused
+from .files import INTERRUPTED, NOWHERE, PATIENCE, WHAT_TELLS_OF_FAULTS, File, Refused
 
 # Metric and reason of samples that had no place, until they are counted. Appending cannot be interrupted; bounded,
 # since a process that nobody scrapes may be refused for days.
 refused: deque[tuple[str, str]] = deque(maxlen=100_000)
+
+when_refused: Callable[[], object] = refused.__len__  # counts them; whoever has a metric for that sets it
 
 _folder: Path | None = None
 _files: dict[tuple[Path, str], File] = {}
@@ -77,7 +79,7 @@ class SharedValue:
     def get(self) -> float:
         """The number, as this process alone has it."""
         try:
-            return self._file.cells[self._cell]
+            return float(self._file.cells[self._cell])
         except IndexError:
             return 0.0
 
@@ -104,6 +106,8 @@ def _refuse(key: str, reason: str) -> None:
     metric, sample, *_ = fileformat.parse_key(key.encode())
     if not sample.endswith("_sum") and not key.startswith(WHAT_TELLS_OF_FAULTS):
         refused.append((sample if sample.endswith("_total") else metric, reason))
+        if reason != INTERRUPTED:
+            when_refused()
 
 
 def _file(kind: str) -> File:
@@ -112,6 +116,12 @@ def _file(kind: str) -> File:
     if found is None:
         found = _files[where, kind] = File(where, kind)
     return found
+
+
+def on_refusal(count: Callable[[], object]) -> None:
+    """Have this called after a sample was refused, but not within a signal handler that had to give way."""
+    global when_refused
+    when_refused = count
 
 
 def folder() -> Path | None:
@@ -156,8 +166,14 @@ class Buckets:
 
 def together(counter: Any, one: Buckets, two: Buckets) -> Callable[[float, float], None]:
     """Count once and observe two numbers, in any store."""
+
+    def one_by_one(first: float, second: float) -> None:
+        counter.inc(1)
+        one.observe(first)
+        two.observe(second)
+
     if not isinstance(counter, SharedValue):
-        return lambda first, second: (counter.inc(1), one.observe(first), two.observe(second), None)[-1]
+        return one_by_one
     counts, observations = counter._file, one.sum._file
     bounds_one, buckets_one, sum_one = one.bounds, one.buckets, one.sum
     bounds_two, buckets_two, sum_two = two.bounds, two.buckets, two.sum
@@ -177,9 +193,7 @@ def together(counter: Any, one: Buckets, two: Buckets) -> Callable[[float, float
                 cells[counter._cell] = count
                 cells[MARK] += 1.0
         except IndexError:
-            counter.inc(1)
-            one.observe(first)
-            two.observe(second)
+            one_by_one(first, second)
         if monotonic() > _next_look:
             look()
 
