@@ -61,7 +61,7 @@ def _health(recorded: Snapshot, seconds: float) -> Iterator[Metric]:
         metrics.observability_scrape_duration_seconds: seconds,
         metrics.observability_store_files: store.files(),
         metrics.observability_store_healthy: store.healthy(),
-        metrics.observability_series: sum(f.size for f in recorded if isinstance(f, StoredFamily)),
+        metrics.observability_series: sum(len(f.values) for f in recorded if isinstance(f, StoredFamily)),
     }
     return (sources.family(metric, {(): float(value)}) for metric, value in values.items())
 

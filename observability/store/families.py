@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
+from itertools import chain, compress, count
+from operator import ne
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import escape_label_name, escape_metric_name
@@ -11,88 +13,74 @@ from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
 Labels = tuple[tuple[str, str], ...]  # pairs of name and value
-Names = tuple[tuple[str, str], ...]  # of a series' samples: the name, and the value of ``le`` or ""
-Layout = tuple[tuple[Labels, Names], ...]
+Names = tuple[tuple[str, str], ...]  # of the samples of a series: the name, and the value of ``le`` or ""
 ABSENT = float("-nan")  # stands for a value that is not shown; told by identity
 
 
 class StoredFamily(Metric):
     """A metric as it was at one moment; its text is there, its samples are made when somebody asks for them."""
 
-    def __init__(
-        self, name: str, documentation: str, typ: str, body: str, layout: Layout, values: Sequence[float]
-    ) -> None:
-        super().__init__(name, documentation, typ)
+    def __init__(self, family: Family, body: str) -> None:
+        super().__init__(family.name, family.documentation, family.type)
         del self.samples
         self.body = body
-        self._layout, self._values = layout, values
-
-    def __bool__(self) -> bool:
-        return bool(self.body)
-
-    @property
-    def size(self) -> int:
-        """The number of samples, some of which may be absent."""
-        return len(self._values)
+        self.values: Sequence[float] = family.values
+        self._series, self._names = family.series, family.names
 
     @cached_property
     def samples(self) -> list[Sample]:  # type: ignore[override]
         """What the text says."""
-        values = iter(self._values)
+        lines = ((labels, name, le) for labels in self._series for name, le in self._names)
         return [
             Sample(name, dict(labels, le=le) if le else dict(labels), value)
-            for labels, names in self._layout
-            for (name, le), value in zip(names, values, strict=False)
+            for (labels, name, le), value in zip(lines, self.values, strict=True)
             if value is not ABSENT
         ]
 
 
 class Family:
-    """A metric that changes, from which snapshots are taken."""
+    """A metric that changes, from which snapshots are taken. All its series have samples of the same names."""
 
     def __init__(self, name: str, documentation: str, typ: str) -> None:
         self.name, self.documentation, self.type = name, documentation, typ
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget all series."""
+        self.series: Sequence[Labels] = ()
+        self.names: Names = ()
+        self.values: list[float] = []  # never changed, only replaced: snapshots share it
+        self._prefixes: dict[Labels, tuple[str, ...]] = {}
         self._parts: list[str] = []  # what precedes a value, and the value, in turn
-        self._layout: list[tuple[Labels, Names]] = []
-        self._values: list[float] = []
+        self._may_be_absent = False
         self._snapshot: StoredFamily | None = None
 
-    def add(self, labels: Labels, names: Names) -> int:
-        """Make room for the samples of one series; the place of the first."""
-        place = len(self._values)
-        self._layout.append((labels, names))
-        given = dict(labels)
-        for name, le in names:
-            self._parts += (_prefix(name, {**given, "le": le} if le else given), "")
-            self._values.append(ABSENT)
+    def arrange(self, series: Sequence[Labels], names: Names) -> None:
+        """Have these series, in this order; what is known of them stays."""
+        known = self._prefixes if names == self.names else {}
+        self.series, self.names = series, names
+        self._prefixes = {labels: known.get(labels) or _prefixes(labels, names) for labels in series}
+        self._parts = [""] * (2 * len(series) * len(names))
+        self._parts[::2] = chain.from_iterable(self._prefixes.values())
+        self.values = []
         self._snapshot = None
-        return place
 
-    def put(self, place: int, values: Sequence[float]) -> None:
-        """The values of one series."""
-        end = place + len(values)
-        self._values[place:end] = values
-        self._parts[2 * place + 1 : 2 * end : 2] = map(number, values)
+    def put(self, values: list[float], *, may_be_absent: bool = False) -> None:
+        """The values of all series, one for each name; only those that changed are formatted."""
+        if len(values) != len(self.values):
+            self._parts[1::2] = map(number, values)
+        else:
+            for at in compress(count(), map(ne, self.values, values)):
+                self._parts[2 * at + 1] = number(values[at])
+        self.values, self._may_be_absent = values, may_be_absent
         self._snapshot = None
 
     def snapshot(self) -> StoredFamily:
         """The metric as it is now; the same object as before where nothing changed."""
         if self._snapshot is None:
-            values = tuple(self._values)
-            parts = self._parts if ABSENT not in values else self._present()
-            self._snapshot = StoredFamily(
-                self.name, self.documentation, self.type, "".join(parts), tuple(self._layout), values
-            )
+            self._snapshot = StoredFamily(self, "".join(self._present() if self._may_be_absent else self._parts))
         return self._snapshot
 
-    def _present(self) -> Iterable[str]:
-        for place, value in enumerate(self._values):
+    def _present(self) -> Iterator[str]:
+        for at, value in enumerate(self.values):
             if value is not ABSENT:
-                yield from self._parts[2 * place : 2 * place + 2]
+                yield from self._parts[2 * at : 2 * at + 2]
 
 
 def number(value: float) -> str:
@@ -100,16 +88,25 @@ def number(value: float) -> str:
     return f"{value!r}\n" if -1e300 < value < 1e6 else f"{floatToGoString(value)}\n"
 
 
-def _prefix(name: str, labels: dict[str, str]) -> str:
-    """A line of the text format as far as its value."""
-    pairs = ",".join(f'{_label(key)}="{_escaped(value)}"' for key, value in sorted(labels.items()))
-    return f"{_metric(name)}{{{pairs}}} " if pairs else f"{_metric(name)} "
+def _prefixes(labels: Labels, names: Names) -> tuple[str, ...]:
+    """The lines of a series, each as far as its value."""
+    if len(names) == 1:
+        return (f"{_metric(names[0][0])}{_in_braces(dict(labels))} ",)
+    given = dict(labels)
+    shared = _in_braces(given)
+    return tuple(f"{_metric(name)}{_in_braces({**given, 'le': le}) if le else shared} " for name, le in names)
+
+
+def _in_braces(labels: dict[str, str]) -> str:
+    pairs = ",".join([f'{_label(key)}="{_escaped(value)}"' for key, value in sorted(labels.items())])
+    return f"{{{pairs}}}" if pairs else ""
 
 
 def _escaped(value: str) -> str:
     """A value that is no valid text must not end the scrape."""
-    valid = value if value.isascii() else value.encode("utf-8", "replace").decode()
-    return valid.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    if value.isascii() and value.isprintable() and "\\" not in value and '"' not in value:
+        return value
+    return value.encode("utf-8", "replace").decode().replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 _label = lru_cache(maxsize=1024)(escape_label_name)

@@ -70,8 +70,6 @@ def parse_key(text: bytes) -> Key:
         metric, sample, labels, documentation = json.loads(text.decode())
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError among them
         raise Damaged(f"the key {text!r:.200} is none: {error}") from error
-    if not isinstance(labels, dict) or not all(
-        isinstance(part, str) for part in (metric, sample, documentation, *labels.values())
-    ):
+    if type(labels) is not dict or set(map(type, (metric, sample, documentation, *labels.values()))) != {str}:
         raise Damaged(f"the key {text!r:.200} is none")
     return Key(metric, sample, labels, documentation)

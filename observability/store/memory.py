@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate, compress
-from operator import ne
-from typing import Any
+from itertools import accumulate
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from prometheus_client import Counter, Gauge, Histogram, Summary
@@ -21,38 +19,37 @@ class HeldFamily(Family):
 
     def __init__(self, metric: MetricWrapperBase) -> None:
         super().__init__(metric._name, metric._documentation, str(metric._type))
-        self.metric = metric
+        self._metric = metric
         self._children: list[Any] = []
         self._held: list[MutexValue] = []
-        self._seen: list[float | None] = []
-        self._width = self._shown = 1
+        self._seen: list[float] = []
 
     def read(self) -> StoredFamily:
         """Format what changed."""
-        children = children_of(self.metric)
+        children = children_of(self._metric)
         if children != self._children:
             self._plan(children)
-        now: list[float | None] = [held._value for held in self._held]
-        changed = compress(range(len(now)), map(ne, self._seen, now))
-        self._seen = now
-        for number in dict.fromkeys(at // self._width for at in changed):
-            values = now[number * self._width : (number + 1) * self._width]
-            self.put(number * self._shown, _shown(self.metric, values))
+        seen = [held._value for held in self._held]
+        if seen != self._seen:
+            self._seen = seen
+            self.put(self._shown(seen) if isinstance(self._metric, Histogram) else seen)
         return self.snapshot()
 
     def _plan(self, children: list[Any]) -> None:
-        """New children come at the end, or else somebody removed some."""
-        known = len(self._children)
-        if children[:known] != self._children:
-            self.clear()
-            self._held, self._seen, known = [], [], 0
-        for child in children[known:]:
-            held, names = _parts(child)
-            self._width, self._shown = len(held), len(names)
-            self._held += held
-            self._seen += [None] * len(held)
-            self.add(tuple(zip(child._labelnames, child._labelvalues, strict=False)), names)
-        self._children = children
+        self._children, self._seen = children, []
+        self._held = [held for child in children for held in _parts(child)[0]]
+        series = [tuple(zip(child._labelnames, child._labelvalues, strict=False)) for child in children]
+        self.arrange(series, _parts(children[0])[1] if children else ())
+
+    def _shown(self, seen: list[float]) -> list[float]:
+        """Each bucket with all below it, and the count of all; the sum where no observation can be below 0."""
+        bounds: list[float] = cast(Histogram, self._metric)._upper_bounds
+        shown: list[float] = []
+        for start in range(0, len(seen), len(bounds) + 1):
+            *buckets, total = seen[start : start + len(bounds) + 1]
+            cumulated = list(accumulate(buckets, initial=0.0))[1:]
+            shown += [*cumulated, cumulated[-1], *([total] if bounds[0] >= 0 else [])]
+        return shown
 
 
 def children_of(metric: MetricWrapperBase) -> list[Any]:
@@ -81,14 +78,6 @@ def _parts(child: Any) -> tuple[list[MutexValue], Names]:
     return [child._value], ((f"{name}_total" if isinstance(child, Counter) else name, ""),)
 
 
-def _shown(metric: MetricWrapperBase, values: Sequence[Any]) -> Sequence[float]:
-    if not isinstance(metric, Histogram):
-        return values
-    *buckets, total = values
-    cumulated = list(accumulate(buckets, initial=0.0))[1:]
-    return [*cumulated, cumulated[-1], *([total] if metric._upper_bounds[0] >= 0 else [])]
-
-
 def has_function(gauge: Gauge) -> bool:
     """Whether ``set_function()`` gives its value."""
     return any("_child_samples" in vars(child) for child in children_of(gauge))
@@ -106,4 +95,7 @@ def read(metric: MetricWrapperBase) -> StoredFamily | None:
         return None
     if children and not all(type(value) is MutexValue for value in values_of(children[0])):
         return None
-    return _families.setdefault(metric, HeldFamily(metric)).read()
+    family = _families.get(metric)
+    if family is None:
+        family = _families[metric] = HeldFamily(metric)
+    return family.read()

@@ -8,11 +8,13 @@ import struct
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import accumulate, compress
-from operator import add, ne
+from functools import reduce
+from itertools import accumulate, chain, repeat
+from operator import add, itemgetter, or_
 from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
+from weakref import WeakValueDictionary
 
 from prometheus_client.metrics import Gauge
 from prometheus_client.utils import floatToGoString
@@ -24,6 +26,9 @@ from .families import ABSENT, Family, Labels, Names, StoredFamily
 
 Slot = str | float  # of a sample within its series: its name, or the upper bound of its bucket
 Shape = tuple[Slot, ...]
+Source = tuple["SourceFile", int]  # a file, and the number of an entry in it
+NO_VALUE = -1
+DEPTH = 32  # iterators within each other, at most
 
 PATIENCE = 1.0  # seconds to wait for the lock of the folder
 GAUGES_WITH_PID = {"all", "liveall"}
@@ -50,128 +55,43 @@ class Kind:
         return self.mode.startswith("live")
 
 
-class Series:
-    """One series: where each file has its values, in the order of the files."""
+class Column:
+    """What one file has of one metric: series by their number in the family, and where their samples begin."""
 
-    __slots__ = ("family", "files", "labels", "place", "shape", "shapes", "starts")
+    __slots__ = ("help", "pick", "series", "shapes", "starts")
 
-    def __init__(self, family: MergedFamily, labels: Labels) -> None:
-        self.family, self.labels = family, labels
-        self.files: list[SourceFile] = []
-        self.starts = array("l")
-        self.shape: Shape = ()
-        self.shapes: list[Shape] | None = None  # of each file, where they differ
-        self.place = -1
+    def __init__(self, documentation: str) -> None:
+        self.help = documentation
+        self.series, self.starts = array("i"), array("i")
+        self.shapes: list[Shape] = []  # one where all series have the same
+        self.pick: Pick = tuple
 
-    def add(self, file: SourceFile, start: int, shape: Shape) -> None:
-        """A file that has it; files are in the order of the folder, so that every reader adds in the same order."""
-        at = len(self.files)
-        while at and self.files[at - 1].rank > file.rank:
-            at -= 1
-        self.family.unsorted = True
-        if shape != self.shape and self.shapes is None:
-            self.shapes = [self.shape] * len(self.files)
-        self.files.insert(at, file)
-        self.starts.insert(at, start)
-        if self.shapes is not None:
-            self.shapes.insert(at, shape)
-            self._reshape(shape)
+    def add(self, series: int, start: int, shape: Shape) -> None:
+        """Samples of one series that follow each other."""
+        if self.shapes != [shape]:
+            if len(self.shapes) <= 1 and len(self.series):
+                self.shapes = self.shapes * len(self.series)
+            self.shapes.append(shape)
+        self.series.append(series)
+        self.starts.append(start)
 
-    def _reshape(self, shape: Shape) -> None:
-        """Names come first, then bounds of buckets in their order."""
-        slots = dict.fromkeys((*self.shape, *shape))
-        bounds = sorted(slot for slot in slots if isinstance(slot, float))
-        union: Shape = (*(slot for slot in slots if isinstance(slot, str)), *bounds)
-        if all(one == union for one in self.shapes or ()):
-            self.shapes = None
-        if union != self.shape:
-            self.shape = union
-            self.family.misplaced = self.family.misplaced or self.place >= 0
+    def runs(self) -> Iterator[tuple[int, int, Shape]]:
+        """All that was added."""
+        shapes = self.shapes if len(self.shapes) == len(self.series) else repeat(self.shapes[0], len(self.series))
+        return zip(self.series, self.starts, shapes, strict=True)
 
-    def keep(self, files: set[SourceFile]) -> None:
-        """Forget all other files."""
-        kept = [file in files for file in self.files]
-        self.files = list(compress(self.files, kept))
-        self.starts = array("l", compress(self.starts, kept))
-        if self.shapes is not None:
-            self.shapes = list(compress(self.shapes, kept))
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Where it comes first in the files."""
-        return self.files[0].rank, self.starts[0]
-
-    def sort(self) -> None:
-        """Put the files into the order of the folder."""
-        order = sorted(range(len(self.files)), key=lambda at: self.files[at].rank)
-        self.files = [self.files[at] for at in order]
-        self.starts = array("l", [self.starts[at] for at in order])
-        if self.shapes is not None:
-            self.shapes = [self.shapes[at] for at in order]
-        self.family.unsorted = True
-
-    def sums(self) -> Sequence[float]:
-        """The sum over the files for each slot; no built-in ``sum``, which rounds in another way since Python 3.12."""
-        if self.shapes is not None:
-            return self._sums_by_slot(self.shapes)
-        width = len(self.shape)
-        if width == 1:
-            total = 0.0
-            for file, start in zip(self.files, self.starts, strict=True):
-                total += file.values[start]
-            return (total,)
-        totals = [0.0] * width
-        for file, start in zip(self.files, self.starts, strict=True):
-            totals = list(map(add, totals, file.values[start : start + width]))
-        return totals
-
-    def _sums_by_slot(self, shapes: list[Shape]) -> Sequence[float]:
-        totals = dict.fromkeys(self.shape, 0.0)
-        for file, start, shape in zip(self.files, self.starts, shapes, strict=True):
-            for number, slot in enumerate(shape, start):
-                totals[slot] += file.values[number]
-        return list(totals.values())
-
-    def all_values(self) -> list[float]:
-        """The value in each file, of a series that has one sample."""
-        return [file.values[start] for file, start in zip(self.files, self.starts, strict=True)]
+    def is_aligned(self, shape: Shape, places: dict[int, int]) -> bool:
+        """Whether it has all series in their order, one after another."""
+        first, width, count = self.starts[0], len(shape), len(places)
+        return (
+            self.shapes == [shape]
+            and self.starts == array("i", range(first, first + width * count, width))
+            and list(map(places.__getitem__, self.series)) == list(range(count))
+        )
 
 
-def _buckets(series: Series) -> Sequence[float]:
-    """A histogram's buckets, each with all below it, and the count of all."""
-    values = series.sums()
-    names = sum(isinstance(slot, str) for slot in series.shape)
-    cumulated = list(accumulate(values[names:]))
-    return [*values[:names], *cumulated, *cumulated[-1:]]
-
-
-def _most_recent(series: Series) -> Sequence[float]:
-    """The value with the highest time stamp; none while nobody has set it."""
-    latest, found = 0.0, ABSENT
-    for file, start in zip(series.files, series.starts, strict=True):
-        if file.stamps[start] > latest:
-            latest, found = file.stamps[start], file.values[start]
-    return (found,)
-
-
-MERGES: dict[str, Callable[[Series], Sequence[float]]] = {
-    "": Series.sums,
-    "sum": Series.sums,
-    "min": lambda series: (_first_best(series.all_values(), float.__lt__),),
-    "max": lambda series: (_first_best(series.all_values(), float.__gt__),),
-    "all": lambda series: series.all_values()[-1:],
-    "mostrecent": _most_recent,
-    "histogram": _buckets,
-}
-
-
-def _first_best(values: list[float], better: Callable[[float, float], bool]) -> float:
-    """As prometheus_client compares: NaN is what it is when it comes first, and nothing after."""
-    best = values[0]
-    for value in values:
-        if better(value, best):
-            best = value
-    return best
+OfBuckets = Callable[[Sequence[float]], list[float]]
+Pick = Callable[[Sequence[float]], Sequence[float]]  # the values of a family, in its order, from those of a file
 
 
 class MergedFamily(Family):
@@ -179,73 +99,164 @@ class MergedFamily(Family):
 
     def __init__(self, name: str, documentation: str, kind: Kind) -> None:
         super().__init__(name, documentation, kind.type)
-        self.series: dict[Labels, Series] = {}
-        self.changed: set[Series] = set()
-        self.misplaced = False  # a series is gone, has other samples than before, or another place among the others
-        self.unsorted = False
-        self.helps: dict[SourceFile, str] = {}
-        self.merge = MERGES["histogram" if kind.type == "histogram" else kind.mode.removeprefix("live")]
+        self.columns: dict[SourceFile, Column] = {}
+        self.changed = self.rearranged = True
+        self._choose = CHOICES.get(kind.mode.removeprefix("live"))  # None: values are added up
+        self._numbers: dict[Labels, int] = {}
+        self._shape: Shape = ()
+        self._bounds = 0  # how many of the shape are bounds of buckets
+        self._absent: list[bool] = []  # which of the shown values no file has, where files differ
+        self._sources: list[list[Source]] = []
 
-    def locate(self, labels: Labels) -> Series:
-        """The series with these labels."""
-        found = self.series.get(labels)
-        if found is None:
-            found = self.series[labels] = Series(self, labels)
-        return found
-
-    def render(self) -> StoredFamily:
-        """Format what changed."""
-        if self.unsorted:
-            self._sort()
-        if self.misplaced:
-            self.clear()
-            self._place(self.series.values())
-            self.misplaced = False
-        if self.changed:
-            everything = len(self.changed) == len(self.series)
-            self._format(self.series.values() if everything else self.changed)
-        self.changed = set()
-        return self.snapshot()
+    def number(self, labels: Labels) -> int:
+        """The number of a series."""
+        return self._numbers.setdefault(labels, len(self._numbers))
 
     def order(self) -> tuple[int, int]:
         """Where it comes first in the files."""
-        return next(iter(self.series.values())).order
+        file, column = next(iter(self.columns.items()))
+        return file.rank, column.starts[0]
 
-    def _sort(self) -> None:
-        """The order of the files, as prometheus_client has it; new series are at the end, mostly to stay there."""
-        self.unsorted = False
-        ordered = sorted(self.series.values(), key=lambda series: series.order)
-        if ordered != list(self.series.values()):
-            self.series = {series.labels: series for series in ordered}
-            self.misplaced = True
-        else:
-            self._place(series for series in ordered if series.place < 0)
-        self.documentation = self.helps[min(self.helps, key=lambda file: file.rank)]
+    def render(self) -> None:
+        """Format what changed."""
+        if self.rearranged:
+            self._rearrange()
+        if self.changed:
+            self.put(self._merged(), may_be_absent=bool(self._choose or self._absent))
+        self.changed = self.rearranged = False
 
-    def _place(self, series: Iterable[Series]) -> None:
-        for one in series:
-            one.place = self.add(one.labels, self._names(one.shape))
-            self.changed.add(one)
+    # Which series there are, and which samples they have
 
-    def _format(self, changed: Iterable[Series]) -> None:
-        merge, put = self.merge, self.put
-        for series in changed:
-            put(series.place, merge(series))
+    def _rearrange(self) -> None:
+        """Series in the order in which they come in the files, as prometheus_client has it."""
+        self.columns = dict(sorted(self.columns.items(), key=lambda item: item[0].rank))
+        self.documentation = next(iter(self.columns.values())).help
+        self._reshape()
+        order = dict.fromkeys(chain.from_iterable(column.series for column in self.columns.values()))
+        by_number = list(self._numbers)
+        self.arrange([by_number[number] for number in order], self._sample_names())
+        places = {number: place for place, number in enumerate(order)}
+        self._find(places) if self._choose else self._align(places)
+        self.changed = True
 
-    def _names(self, shape: Shape) -> Names:
-        names = [(slot, "") for slot in shape if isinstance(slot, str)]
-        bounds = [(f"{self.name}_bucket", floatToGoString(slot)) for slot in shape if isinstance(slot, float)]
-        return _shared((*names, *bounds, *([(f"{self.name}_count", "")] if bounds else [])))
+    def _reshape(self) -> None:
+        """All sample names, and after them all bounds of buckets in their order."""
+        shapes = dict.fromkeys(shape for column in self.columns.values() for shape in column.shapes)
+        slots = dict.fromkeys(chain.from_iterable(shapes))
+        bounds = sorted(slot for slot in slots if isinstance(slot, float))
+        self._shape = (*(slot for slot in slots if isinstance(slot, str)), *bounds)
+        self._bounds = len(bounds)
+
+    def _sample_names(self) -> Names:
+        names = [(slot, "") for slot in self._shape if isinstance(slot, str)]
+        bounds = [(f"{self.name}_bucket", floatToGoString(slot)) for slot in self._shape if isinstance(slot, float)]
+        return (*names, *bounds, *([(f"{self.name}_count", "")] if bounds else []))
+
+    def _find(self, places: dict[int, int]) -> None:
+        """Where each value is, in the order of the files."""
+        self._sources = [[] for _ in places]
+        for file, column in self.columns.items():
+            for series, start, _ in column.runs():
+                self._sources[places[series]].append((file, start))
+
+    def _align(self, places: dict[int, int]) -> None:
+        """Have each column know where it has the values in the order of the series."""
+        size = len(self._shape) * len(places)
+        found = bytearray(size)
+        for column in self.columns.values():
+            if column.is_aligned(self._shape, places):
+                column.pick = itemgetter(slice(column.starts[0], column.starts[0] + size))
+                found = bytearray(b"\1" * size)
+            else:
+                numbers = self._aligned(column, places, [NO_VALUE] * size)
+                column.pick = itemgetter(*numbers) if size > 1 else itemgetter(slice(numbers[0], None))
+                found = bytearray(map(or_, found, map(NO_VALUE.__ne__, numbers)))
+        self._absent = [] if all(found) else [not at for at in self._shown(found, _found)]
+
+    def _aligned(self, column: Column, places: dict[int, int], numbers: list[int]) -> list[int]:
+        width = len(self._shape)
+        slots = {slot: at for at, slot in enumerate(self._shape)}
+        for series, start, shape in column.runs():
+            base = places[series] * width
+            if shape is self._shape or shape == self._shape:
+                numbers[base : base + width] = range(start, start + width)
+            else:
+                for number, slot in enumerate(shape, start):
+                    numbers[base + slots[slot]] = number
+        return numbers
+
+    # Their values
+
+    def _merged(self) -> list[float]:
+        if self._choose:
+            return list(map(self._choose, self._sources))
+        totals: Iterable[float] = repeat(0.0, len(self._shape) * len(self.series))
+        for number, (file, column) in enumerate(self.columns.items()):
+            totals = map(add, totals, column.pick(file.values))  # ``sum`` rounds in another way since Python 3.12
+            if number % DEPTH == DEPTH - 1:
+                totals = list(totals)
+        shown = self._shown(list(totals), _cumulated)
+        if self._absent:
+            return [ABSENT if absent else value for absent, value in zip(self._absent, shown, strict=True)]
+        return shown
+
+    def _shown(self, values: Sequence[float], buckets_and_count: OfBuckets) -> list[float]:
+        """What is shown of a series: a histogram has its count after its buckets."""
+        if not self._bounds:
+            return list(values)
+        names = len(self._shape) - self._bounds
+        shown: list[float] = []
+        for start in range(0, len(values), len(self._shape)):
+            shown += values[start : start + names]
+            shown += buckets_and_count(values[start + names : start + len(self._shape)])
+        return shown
 
 
-_known_names: dict[Names, Names] = {}
+def _cumulated(buckets: Sequence[float]) -> list[float]:
+    """Each bucket with all below it, and the count of all."""
+    cumulated = list(accumulate(buckets))
+    return [*cumulated, cumulated[-1]]
 
 
-def _shared(names: Names) -> Names:
-    return _known_names.setdefault(names, names)
+def _found(buckets: Sequence[float]) -> list[float]:
+    """Which buckets there are, and whether there is a count."""
+    return [*buckets, max(buckets)]
 
 
-Located = tuple[Series, Slot, str]  # the place of a sample, and the help text
+def _least(sources: list[Source]) -> float:
+    return reduce(lambda best, value: value if value < best else best, _values(sources))
+
+
+def _greatest(sources: list[Source]) -> float:
+    return reduce(lambda best, value: value if value > best else best, _values(sources))
+
+
+def _values(sources: list[Source]) -> list[float]:
+    return [file.values[number] for file, number in sources]
+
+
+def _last(sources: list[Source]) -> float:
+    return _values(sources)[-1]
+
+
+def _most_recent(sources: list[Source]) -> float:
+    """The value with the highest time stamp; none while nobody has set it."""
+    latest, found = 0.0, ABSENT
+    for file, number in sources:
+        if file.stamps[number] > latest:
+            latest, found = file.stamps[number], file.values[number]
+    return found
+
+
+CHOICES: dict[str, Callable[[list[Source]], float]] = {
+    "min": _least,
+    "max": _greatest,
+    "all": _last,
+    "mostrecent": _most_recent,
+}
+
+
+Located = tuple[MergedFamily, int, Slot, str]  # the family, the number of the series, the sample, the help text
 
 
 class SourceFile:
@@ -255,15 +266,14 @@ class SourceFile:
         self.path, self.inode = path, inode
         self.kind = Kind(os.path.basename(path))  # noqa: PTH119
         self.rank = 0
-        self.own = False  # written by this app, not by prometheus_client
         self.final = False  # its process is dead and all is read
-        self.values: list[float] = []
+        self.values: Sequence[float] = (0.0,)  # at the end, what it does not have
         self.stamps: Sequence[float] = ()
-        self.series: list[Series] = []
+        self.families: set[MergedFamily] = set()
         self._mark: bytes | None = None
         self._used = fileformat.HEADER.size
-        self._unpack: Callable[[bytes], tuple[float, ...]] = struct.Struct("").unpack_from
-        self._pattern: list[str] = []
+        self._entries = 0
+        self._layout = struct.Struct(f"={fileformat.HEADER.size}x")
 
     def read(self, reader: Reader, descriptor: int) -> None:
         """Take in what changed since the last time; raises ``Damaged``."""
@@ -274,9 +284,9 @@ class SourceFile:
         if len(header) < fileformat.HEADER.size:
             raise fileformat.Damaged(f"it has {size} bytes")
         used, tag = fileformat.HEADER.unpack(header)
-        self.own = tag == fileformat.TAG
-        dead = self.own and (self.kind.process.startswith(ARCHIVE) or not _is_locked(descriptor))
-        mark = os.pread(descriptor, fileformat.CELL, size - fileformat.CELL) if self.own else None
+        own = tag == fileformat.TAG
+        dead = own and (self.kind.process.startswith(ARCHIVE) or not _is_locked(descriptor))
+        mark = os.pread(descriptor, fileformat.CELL, size - fileformat.CELL) if own else None
         if mark is None or mark != self._mark or used != self._used or dead:
             self._take(reader, os.pread(descriptor, used, 0) if 0 < used <= size else b"", used)
         self._mark, self.final = mark, dead
@@ -284,39 +294,53 @@ class SourceFile:
     def _take(self, reader: Reader, data: bytes, used: int) -> None:
         if len(data) < used or used < self._used or used % fileformat.CELL:
             raise fileformat.Damaged(f"{used} bytes are said to be in use")
-        new = len(self.series)
         if used > self._used:
             self._plan(reader, data, used)
-        values = self._unpack(data)
+        values = self._layout.unpack_from(data)
         if self.kind.mode.endswith("mostrecent"):
             values, self.stamps = values[::2], values[1::2]
-            reader.touched.update(self.series)
-        else:
-            reader.touched.update(compress(self.series, map(ne, self.values, values)))
-        reader.touched.update(self.series[new:])
-        self.values = list(values)
+        values += (0.0,)
+        if values != self.values or self.stamps:
+            self.values = values
+            for family in self.families:
+                family.changed = True
 
     def _plan(self, reader: Reader, data: bytes, used: int) -> None:
         """Find the series of new entries; those of one series follow each other."""
-        locate = reader.locator(self.kind)
+        known, locate, number = *reader.locator(self.kind), self._entries
+        cells, start = array("L"), number
         run: list[Slot] = []
-        current, start, width = None, len(self.series), "dd" if self.kind.mode.endswith("mostrecent") else "d8x"
-        position = self._used
-        for key, cell in fileformat.entries(data, position, used):
-            series, slot, documentation = locate(key)
-            if series is not current:
-                if current is not None:
-                    current.add(self, start, reader.shape(run))
-                current, start, run = series, len(self.series), []
-                series.family.helps.setdefault(self, documentation)
-            run.append(slot)
-            self._pattern.append(f"{cell * fileformat.CELL - position}x{width}")
-            position = (cell + 2) * fileformat.CELL
-            self.series.append(series)
-        if current is not None:
-            current.add(self, start, reader.shape(run))
-        self._used = used
-        self._unpack = struct.Struct(f"={fileformat.HEADER.size}x{''.join(self._pattern)}").unpack_from
+        family: MergedFamily | None = None
+        column, series = Column(""), NO_VALUE
+        for key, cell in fileformat.entries(data, self._used, used):
+            found = known.get(key) or locate(key)
+            if found[1] != series or found[0] is not family or found[2] in run:
+                if family is not None:
+                    column.add(series, start, reader.shape(run))
+                if found[0] is not family:
+                    column = self._column(found[0], found[3])
+                family, series, start, run = found[0], found[1], number, []
+            run.append(found[2])
+            cells.append(cell)
+            number += 1
+        if family is not None:
+            column.add(series, start, reader.shape(run))
+        self._layout = reader.layout(self._layout.format + self._pattern(cells))
+        self._used, self._entries = used, number
+
+    def _pattern(self, cells: array[int]) -> str:
+        """How to skip from value to value."""
+        width = "dd" if self.kind.mode.endswith("mostrecent") else "d8x"
+        ends = [self._used // fileformat.CELL, *(cell + 2 for cell in cells)]
+        return "".join(f"{(cell - end) * fileformat.CELL}x{width}" for cell, end in zip(cells, ends, strict=False))
+
+    def _column(self, family: MergedFamily, documentation: str) -> Column:
+        column = family.columns.get(self)
+        if column is None:
+            column = family.columns[self] = Column(documentation)
+            self.families.add(family)
+        family.rearranged = True
+        return column
 
 
 def _runs(pid: int) -> bool:
@@ -348,9 +372,9 @@ class Reader:
         self.files: dict[str, SourceFile] = {}
         self.families: dict[str, MergedFamily] = {}
         self.damaged = 0  # files put aside, until they are counted
-        self.touched: set[Series] = set()
         self._ignored: set[tuple[str, int]] = set()
         self._shapes: dict[Shape, Shape] = {}
+        self._layouts: WeakValueDictionary[str, struct.Struct] = WeakValueDictionary()
         self._located: dict[tuple[str, str], dict[bytes, Located]] = {}
         self._lock = Lock()
 
@@ -358,9 +382,6 @@ class Reader:
         """Every metric of all files, in the order of the files, as prometheus_client gives them."""
         with self._lock, locked(self.folder, fcntl.LOCK_SH):
             self._scan()
-            for series in self.touched:
-                series.family.changed.add(series)
-            self.touched = set()
             self._located = {}
             for family in self.families.values():
                 family.render()
@@ -400,8 +421,7 @@ class Reader:
                 sorted_, before, file.rank = sorted_ and file.rank > before, file.rank, rank
         if not sorted_:
             for family in self.families.values():
-                for series in family.series.values():
-                    series.sort()
+                family.rearranged = True
 
     def _read_one(self, name: str, inode: int, rank: int) -> None:
         file = self.files.get(name)
@@ -425,32 +445,15 @@ class Reader:
 
     def _forget(self, gone: Sequence[SourceFile], *, keep: bool = False) -> None:
         """Take files out of all sums."""
-        if not gone:
-            return
-        all_series = {series for file in gone for series in file.series}
-        for family in {series.family for series in all_series}:
-            family.unsorted = True
-            for file in gone:
-                family.helps.pop(file, None)
-        for series in all_series:
-            series.keep(set(series.files).difference(gone))
-            self._drop_if_empty(series)
         for file in gone:
-            file.series, file.values = [], []
+            for family in file.families:
+                del family.columns[file]
+                family.rearranged = True
+                if not family.columns:
+                    self.families.pop(family.name, None)
+            file.families, file.values = set(), ()
             if not keep:
                 self.files.pop(os.path.basename(file.path), None)  # noqa: PTH119
-
-    def _drop_if_empty(self, series: Series) -> None:
-        family = series.family
-        if series.files:
-            self.touched.add(series)
-            return
-        self.touched.discard(series)
-        family.changed.discard(series)
-        family.series.pop(series.labels, None)
-        family.misplaced = True
-        if not family.series:
-            self.families.pop(family.name, None)
 
     def _put_aside(self, name: str, inode: int, error: Exception) -> None:
         """A damaged file is renamed, so that nobody reads it; that of a living process is only left out."""
@@ -460,18 +463,16 @@ class Reader:
         with suppress(OSError):
             (self.folder / name).rename(self.folder / f"{name}.damaged")
 
-    def locator(self, kind: Kind) -> Callable[[bytes], Located]:
-        """Finds the series and the slot of a key."""
+    def locator(self, kind: Kind) -> tuple[dict[bytes, Located], Callable[[bytes], Located]]:
+        """The series and slots of keys that were seen in this scrape, and what finds the others."""
         pid = kind.process if kind.mode in GAUGES_WITH_PID else ""
-        cache = self._located.setdefault((kind.type + kind.mode, pid), {})
+        known = self._located.setdefault((kind.type + kind.mode, pid), {})
 
         def locate(key: bytes) -> Located:
-            found = cache.get(key)
-            if found is None:
-                found = cache[key] = self._locate(kind, key)
+            known[key] = found = self._locate(kind, key)
             return found
 
-        return locate
+        return known, locate
 
     def _locate(self, kind: Kind, key: bytes) -> Located:
         metric, sample, labels, documentation = fileformat.parse_key(key)
@@ -486,7 +487,14 @@ class Reader:
         family = self.families.get(metric)
         if family is None:
             family = self.families[metric] = MergedFamily(metric, documentation, kind)
-        return family.locate(pairs), slot, documentation
+        return family, family.number(pairs), slot, documentation
+
+    def layout(self, pattern: str) -> struct.Struct:
+        """Reads all values of a file at once; one object for all files of one layout."""
+        found = self._layouts.get(pattern)
+        if found is None:
+            found = self._layouts[pattern] = struct.Struct(pattern)
+        return found
 
     def shape(self, slots: Sequence[Slot]) -> Shape:
         """One object for all equal shapes."""
