@@ -114,22 +114,26 @@ def in_memory() -> Iterator[str]:
 
 
 def of_dead_processes() -> Iterator[str]:
+    dead = f"{DEAD} dead × {DEAD_SERIES:,} series"
     with writers("ours", 1, DEAD_SERIES) as (folder, (writer,)):
-        one = median(seconds(lambda: by_ours(reader)) for reader in [Reader(folder)] for _ in range(ROUNDS + 1))
+        one = idle_scrape(folder)
         writer.do("die", DEAD)
         reader = Reader(folder)
         by_ours(reader)
-        dead = f"{DEAD} dead × {DEAD_SERIES:,} series"
-        yield faster(
-            f"{dead}, not folded, idle", "≥ 30 ×", *compared(lambda: by_ours(reader), lambda: by_peer(folder), int)
-        )
+        ours, peer = compared(lambda: by_ours(reader), lambda: by_peer(folder), lambda: None)
+        yield faster(f"{dead}, not folded, idle", "≥ 30 ×", ours, peer)
         for _ in range(ROUNDS):
-            writer.do("scrape")
-        folded = Reader(folder)
-        by_ours(folded)
-        after = median(seconds(lambda: by_ours(folded)) for _ in range(ROUNDS))
-        yield f"| {dead}, folded | {after * 1e3:.2f} ms | one live: {one * 1e3:.2f} ms | {after / one:.1f} | ≤ 2 |"
+            writer.do("scrape")  # folds
+        folded = idle_scrape(folder)
+        yield f"| {dead}, folded | {folded * 1e3:.2f} ms | one live: {one * 1e3:.2f} ms | {folded / one:.1f} | ≤ 2 |"
         yield f"| {dead}, files | {len(list(folder.glob('*.db')))} | | | ≤ {FEW_FILES} |"
+
+
+def idle_scrape(folder: Path) -> float:
+    """Seconds that a scrape takes when nothing changed since the last."""
+    reader = Reader(folder)
+    by_ours(reader)
+    return median(seconds(lambda: by_ours(reader)) for _ in range(ROUNDS))
 
 
 def report() -> list[str]:
