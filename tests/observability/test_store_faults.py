@@ -106,9 +106,9 @@ def seconds_of_scrape(recorder):
 def test_requests_in_progress_of_killed_workers_are_gone_without_a_server_hook(site):
     with site(env=VIEWS | FORKED) as running:
         with repeatedly(lambda: answered(running, "/slow?seconds=1"), threads=5):
-            eventually(lambda: running.value("http_requests_in_progress"), 6)  # the scrape itself is one
+            eventually(lambda: running.value("http_requests_in_progress") > 3, True)
             kill(running.processes[1:])
-        eventually(lambda: running.value("http_requests_in_progress"), 1)
+        eventually(lambda: running.value("http_requests_in_progress"), 1)  # the scrape itself
 
 
 def test_requests_in_progress_in_a_container_are_gone_when_it_dies_though_its_process_id_lives_elsewhere(
@@ -384,7 +384,7 @@ def test_scrapers_that_hammer_are_answered_or_refused_and_other_requests_are_not
             during = slowest_percent(running)
         assert set(statuses) <= {200, 503}
         assert statuses.count(200) >= 8
-        assert during < 2 * without + 0.25
+        assert during < 2 * without + 0.5
 
 
 def slowest_percent(site, seconds=4):
