@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from itertools import accumulate
+from threading import Lock
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -83,6 +85,7 @@ def has_function(gauge: Gauge) -> bool:
     return any("_child_samples" in vars(child) for child in children_of(gauge))
 
 
+_lock = Lock()
 _families: WeakKeyDictionary[MetricWrapperBase, HeldFamily] = WeakKeyDictionary()
 
 
@@ -95,7 +98,18 @@ def read(metric: MetricWrapperBase) -> StoredFamily | None:
         return None
     if children and not all(type(value) is MutexValue for value in values_of(children[0])):
         return None
-    family = _families.get(metric)
-    if family is None:
-        family = _families[metric] = HeldFamily(metric)
-    return family.read()
+    with _lock:
+        family = _families.get(metric)
+        if family is None:
+            family = _families[metric] = HeldFamily(metric)
+        return family.read()
+
+
+def _after_fork_in_child() -> None:
+    """What another thread of the parent was about to read is read anew."""
+    global _lock
+    _lock = Lock()
+    _families.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
