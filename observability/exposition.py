@@ -21,6 +21,7 @@ from .store import StoredFamily
 Snapshot = Sequence[Metric]
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+WITH_EXEMPLARS = {"counter", "histogram"}
 END = b"# EOF\n"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -59,7 +60,7 @@ def _health(recorded: Snapshot, seconds: float) -> Iterator[Metric]:
     """How the store and this scrape are; damaged files are counted in the scrape that found them and in all later."""
     values = {
         metrics.observability_scrape_duration_seconds: seconds,
-        metrics.observability_store_files: store.files(),
+        metrics.observability_store_files: store.file_count(),
         metrics.observability_store_healthy: store.healthy(),
         metrics.observability_series: sum(len(f.values) for f in recorded if isinstance(f, StoredFamily)),
     }
@@ -115,15 +116,22 @@ def _escape_help(text: str) -> str:
 
 
 def to_openmetrics(families: Snapshot) -> bytes:
-    """OpenMetrics 1.0."""
-    return b"".join(map(_family_to_openmetrics, families)) + END
+    """OpenMetrics 1.0, with exemplars."""
+    exemplars = store.exemplar_lines(metrics.REGISTRY, prometheus_client.REGISTRY)
+    return b"".join(_family_to_openmetrics(family, exemplars) for family in families) + END
 
 
-def _family_to_openmetrics(family: Metric) -> bytes:
+def _family_to_openmetrics(family: Metric, exemplars: store.Lines) -> bytes:
     if not isinstance(family, StoredFamily):
         return _format(generate_openmetrics, [family]).removesuffix(END)
     name, documentation = escape_metric_name(family.name), _escape_help(family.documentation).replace('"', r"\"")
-    return f"# HELP {name} {documentation}\n# TYPE {name} {family.type}\n{family.body}".encode(errors="replace")
+    body = _exemplified(family.body, exemplars) if exemplars and family.type in WITH_EXEMPLARS else family.body
+    return f"# HELP {name} {documentation}\n# TYPE {name} {family.type}\n{body}".encode(errors="replace")
+
+
+def _exemplified(body: str, exemplars: store.Lines) -> str:
+    lines = body.removesuffix("\n").split("\n")
+    return "".join(f"{line}{exemplars.get(line[: line.rfind(' ') + 1], '')}\n" for line in lines)
 
 
 def _format(generate: Callable[[CollectorRegistry], bytes], families: Snapshot) -> bytes:

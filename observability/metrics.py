@@ -19,7 +19,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from . import labels, store
+from . import exemplars, labels, store
 from .conf import get_conf
 from .logs import warn
 
@@ -316,24 +316,28 @@ def _number(metric: MetricWrapperBase, value: object) -> float | None:
     return amount
 
 
-def _record(metric: MetricWrapperBase, method: str, value: object, values: tuple[object, ...]) -> None:
-    amount = _number(metric, value)
-    if amount is None:
-        return
-    try:
-        getattr(series(metric, *values), method)(amount)
-    except Interrupted:
-        store.refused.append((name_of(metric), "interrupted"))
-
-
 def count(metric: MetricWrapperBase, *values: object, by: object = 1) -> None:
     """Add to a counter."""
-    _record(metric, "inc", by, values)
+    amount = _number(metric, by)
+    if amount is not None and (child := _series_or_refusal(metric, values)):
+        child.inc(amount)
 
 
 def observe(metric: MetricWrapperBase, value: object, *values: object) -> None:
-    """Add one observation to a histogram."""
-    _record(metric, "observe", value, values)
+    """Add one observation to a histogram, as the example of its bucket where there are ids to find it by."""
+    amount = _number(metric, value)
+    if amount is not None and (child := _series_or_refusal(metric, values)):
+        child.observe(amount)
+        if ids := exemplars.current():
+            store.Buckets(child).exemplify(amount, ids)
+
+
+def _series_or_refusal(metric: MetricWrapperBase, values: tuple[object, ...]) -> Any:
+    try:
+        return series(metric, *values)
+    except Interrupted:
+        store.refused.append((name_of(metric), "interrupted"))
+        return None
 
 
 def put(metric: MetricWrapperBase, value: object) -> None:

@@ -16,7 +16,7 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from . import activity, metrics, store
+from . import activity, exemplars, metrics, store
 from .conf import get_conf
 from .labels import CLIENT_CLOSED, UNMATCHED
 from .labels import method as method_label
@@ -198,6 +198,8 @@ class Recorder:
         else:
             self.count.inc(1)
             self.duration.observe(seconds)
+        if ids := exemplars.current():
+            self.duration.exemplify(seconds, ids)
         if content_length and content_length != "0" and content_length.isdecimal():
             metrics.observe(metrics.http_request_size_bytes, int(content_length[:18]), *self.labels[:2])
 

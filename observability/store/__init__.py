@@ -27,6 +27,8 @@ from observability.conf import get_conf
 from observability.logs import warn
 
 from . import adoption, compaction, memory, values
+from .exemplars import Lines
+from .exemplars import read as read_exemplars
 from .families import StoredFamily
 from .fileformat import FIRST_SIZE
 from .reader import Reader
@@ -34,10 +36,12 @@ from .values import Buckets, on_refusal, refused, together
 
 __all__ = [
     "Buckets",
+    "Lines",
     "StoredFamily",
     "collect",
     "damaged",
-    "files",
+    "exemplar_lines",
+    "file_count",
     "folder",
     "healthy",
     "install",
@@ -103,6 +107,15 @@ def collect(*registries: CollectorRegistry) -> Iterator[Metric]:
             yield from _collect_in_files(collector) if path else _collect_in_memory(collector)
 
 
+def exemplar_lines(*registries: CollectorRegistry) -> Lines:
+    """What follows a sample's value in OpenMetrics, by what precedes it in either format."""
+    if path := folder():
+        return read_exemplars(path)
+    metrics = (one for registry in registries for one in list(registry._collector_to_names))
+    found = [memory.exemplars_of(metric) for metric in metrics if isinstance(metric, MetricWrapperBase)]
+    return {before: after for lines in found for before, after in lines.items()}
+
+
 def reader(path: Path) -> Reader:
     """The one reader of this process."""
     global _reader
@@ -150,7 +163,7 @@ def damaged() -> int:
     return _reader.take_damaged() if _reader else 0
 
 
-def files() -> int:
+def file_count() -> int:
     """The number of files in the store."""
     path = folder()
     return len(list(path.glob("*.db"))) if path else 0

@@ -27,8 +27,8 @@ from pathlib import Path
 
 from observability.logs import warn
 
-from . import fileformat
-from .reader import ARCHIVE, MARKER, Kind, Reader, is_dead, listed, locked, opened
+from . import exemplars, fileformat
+from .reader import ARCHIVE, MARKER, Kind, Reader, is_dead, is_unlocked, listed, locked, opened
 
 DEAD_FILES = 4  # a process has about as many; with more of them it is time to fold
 KEPT = 8  # files with gauges of mode "all" that outlive their process: each is a series of its own, so none is folded
@@ -55,6 +55,7 @@ def fold(folder: Path) -> None:
             _mend(folder)
             for kind, names in _dead(folder).items():
                 _fold_kind(folder, Kind(f"{kind}_{ARCHIVE}.db"), kind, names)
+            exemplars.fold(folder, [path for path in exemplars.paths(folder) if is_unlocked(path)])
 
 
 def mend(folder: Path) -> None:

@@ -55,7 +55,7 @@ class Family:
         """Have these series, in this order; what is known of them stays."""
         known = self._prefixes if names == self.names else {}
         self.series, self.names = series, names
-        self._prefixes = {labels: known.get(labels) or _prefixes(labels, names) for labels in series}
+        self._prefixes = {labels: known.get(labels) or prefixes(labels, names) for labels in series}
         self._parts = [""] * (2 * len(series) * len(names))
         self._parts[::2] = chain.from_iterable(self._prefixes.values())
         self.values = []
@@ -88,7 +88,7 @@ def number(value: float) -> str:
     return f"{value!r}\n" if -1e300 < value < 1e6 else f"{floatToGoString(value)}\n"
 
 
-def _prefixes(labels: Labels, names: Names) -> tuple[str, ...]:
+def prefixes(labels: Labels, names: Names) -> tuple[str, ...]:
     """The lines of a series, each as far as its value."""
     if len(names) == 1:
         return (f"{_metric(names[0][0])}{_in_braces(dict(labels))} ",)
@@ -98,11 +98,11 @@ def _prefixes(labels: Labels, names: Names) -> tuple[str, ...]:
 
 
 def _in_braces(labels: dict[str, str]) -> str:
-    pairs = ",".join([f'{_label(key)}="{_escaped(value)}"' for key, value in sorted(labels.items())])
+    pairs = ",".join([f'{_label(key)}="{escaped(value)}"' for key, value in sorted(labels.items())])
     return f"{{{pairs}}}" if pairs else ""
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
     """A value that is no valid text must not end the scrape."""
     if value.isascii() and value.isprintable() and "\\" not in value and '"' not in value:
         return value

@@ -148,7 +148,7 @@ class File:
                 _allocate(descriptor, 0, size)
                 cells = _map(descriptor, size)
                 self._fill(cells, keep=keep)
-                owner = _lock(unseen)
+                owner = lock_file(unseen)
                 unseen.rename(self.folder / name)
         except OSError:
             unseen.unlink(missing_ok=True)
@@ -218,7 +218,7 @@ def _map(descriptor: int, size: int) -> Cells:
     return memoryview(mmap.mmap(descriptor, size)).cast("d")
 
 
-def _lock(path: Path) -> int:
+def lock_file(path: Path) -> int:
     """A descriptor that holds a lock until the process ends, however it ends: that is how others see that it lives."""
     descriptor = os.open(path, os.O_RDWR)
     with suppress(OSError):  # where a file system has no locks, the file is taken for one of a living process

@@ -13,6 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.utils import floatToGoString
 from prometheus_client.values import MutexValue
 
+from . import exemplars
 from .families import Family, Names, StoredFamily
 
 
@@ -83,6 +84,17 @@ def _parts(child: Any) -> tuple[list[MutexValue], Names]:
 def has_function(gauge: Gauge) -> bool:
     """Whether ``set_function()`` gives its value."""
     return any("_child_samples" in vars(child) for child in children_of(gauge))
+
+
+def exemplars_of(metric: MetricWrapperBase) -> exemplars.Lines:
+    """The exemplars of a metric's children."""
+    lines: exemplars.Lines = {}
+    for child in children_of(metric) if type(metric) in {Counter, Histogram} else ():
+        labels = tuple(zip(child._labelnames, child._labelvalues, strict=False))
+        for held, (name, le) in zip(*_parts(child), strict=False):
+            if found := held.get_exemplar():
+                lines |= exemplars.written(name, (*labels, ("le", le)) if le else labels, found)
+    return lines
 
 
 _lock = Lock()

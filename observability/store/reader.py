@@ -522,9 +522,15 @@ def listed(folder: Path) -> Iterator[tuple[str, int]]:
 
 def is_dead(path: Path) -> bool:
     """Whether a file is one of ours, and its process has ended."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(fileformat.HEADER.size).endswith(fileformat.TAG) and is_unlocked(path)
+    return False
+
+
+def is_unlocked(path: Path) -> bool:
+    """Whether no process holds the lock of a file."""
     with suppress(OSError), opened(str(path)) as descriptor:
-        header = os.pread(descriptor, fileformat.HEADER.size, 0)
-        return header.endswith(fileformat.TAG) and not _is_locked(descriptor)
+        return not _is_locked(descriptor)
     return False
 
 

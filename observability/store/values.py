@@ -7,12 +7,13 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from prometheus_client.samples import Exemplar
 
-from . import exemplars, fileformat, files
+from . import fileformat, files
+from .exemplars import ExemplarFile
 from .fileformat import MARK
 from .files import INTERRUPTED, NOWHERE, PATIENCE, WHAT_TELLS_OF_FAULTS, File, Refused
 
@@ -24,6 +25,7 @@ when_refused: Callable[[], object] = refused.__len__  # counts them; whoever has
 
 _folder: Path | None = None
 _files: dict[tuple[Path, str], File] = {}
+_exemplar_files: dict[Path, ExemplarFile] = {}
 _next_look = 0.0
 
 
@@ -85,7 +87,7 @@ class SharedValue:
 
     def set_exemplar(self, exemplar: Exemplar) -> None:
         """Keep an example of what was counted."""
-        exemplars.keep(self._key, exemplar)
+        _exemplars_in(self._file.folder).keep(self._key, exemplar)
 
     def get_exemplar(self) -> Exemplar | None:
         """Exemplars are read from their files, those of all processes."""
@@ -116,6 +118,10 @@ def _file(kind: str) -> File:
     if found is None:
         found = _files[where, kind] = File(where, kind)
     return found
+
+
+def _exemplars_in(folder: Path) -> ExemplarFile:
+    return _exemplar_files.setdefault(folder, ExemplarFile(folder))
 
 
 def on_refusal(count: Callable[[], object]) -> None:
@@ -163,6 +169,10 @@ class Buckets:
         self.sum.inc(value)
         self.buckets[bisect_left(self.bounds, value)].inc(1)
 
+    def exemplify(self, value: float, ids: dict[str, str]) -> None:
+        """Keep an observation as the example of its bucket."""
+        self.buckets[bisect_left(self.bounds, value)].set_exemplar(Exemplar(ids, value, round(time(), 3)))
+
 
 def together(counter: Any, one: Buckets, two: Buckets) -> Callable[[float, float], None]:
     """Count once and observe two numbers, in any store."""
@@ -204,6 +214,9 @@ def _after_fork_in_child() -> None:
     files.renew()
     for file in _files.values():
         file.leave_to_parent()
+    for one in _exemplar_files.values():
+        one.close()
+    _exemplar_files.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
