@@ -27,13 +27,16 @@ def exemplar(**ids: object) -> Iterator[None]:
 
 def current() -> dict[str, str]:
     """The ids that hold here: those of the blocks around, and the trace of Sentry where it is in use."""
-    ids = dict(_ids.get())
+    around = _ids.get()
+    if not around and "sentry_sdk" not in sys.modules:
+        return {}
+    ids = dict(around)
     if trace_id := _sentry_trace():
         ids.setdefault("trace_id", trace_id)
-    return ids if ids and sum(map(len, (*ids, *ids.values()))) <= MAX_LENGTH else {}
+    return ids if sum(map(len, (*ids, *ids.values()))) <= MAX_LENGTH else {}
 
 
 def _sentry_trace() -> str | None:
-    sentry = sys.modules.get("sentry_sdk")
-    span = sentry.get_current_span() if sentry is not None else None
+    current_span = getattr(sys.modules.get("sentry_sdk"), "get_current_span", None)
+    span = current_span() if current_span else None
     return None if span is None else str(span.trace_id)

@@ -185,28 +185,38 @@ def together(counter: Any, one: Buckets, two: Buckets) -> Callable[[float, float
     if not isinstance(counter, SharedValue):
         return one_by_one
     counts, observations = counter._file, one.sum._file
-    bounds_one, buckets_one, sum_one = one.bounds, one.buckets, one.sum
-    bounds_two, buckets_two, sum_two = two.bounds, two.buckets, two.sum
+    bounds_one, bounds_two = one.bounds, two.bounds
+    cells_of_one: list[int] = []
+    cells_of_two: list[int] = []
+    count_at = sum_one_at = sum_two_at = NOWHERE
+
+    def find() -> None:
+        nonlocal count_at, sum_one_at, sum_two_at
+        count_at, sum_one_at, sum_two_at = counter._cell, one.sum._cell, two.sum._cell
+        cells_of_one[:] = [bucket._cell for bucket in one.buckets]
+        cells_of_two[:] = [bucket._cell for bucket in two.buckets]
 
     def record(first: float, second: float) -> None:
-        bucket_one = buckets_one[bisect_left(bounds_one, first)]
-        bucket_two = buckets_two[bisect_left(bounds_two, second)]
+        bucket_one = cells_of_one[bisect_left(bounds_one, first)]
+        bucket_two = cells_of_two[bisect_left(bounds_two, second)]
         try:
             with files.lock:
-                cells, count = observations.cells, counts.cells[counter._cell] + 1.0
-                total_two, count_two = cells[sum_two._cell] + second, cells[bucket_two._cell] + 1.0
-                cells[bucket_one._cell] += 1.0  # the first change: whatever has no place was found out before
-                cells[sum_one._cell] += first
-                cells[sum_two._cell], cells[bucket_two._cell] = total_two, count_two
+                cells = observations.cells
+                count, number_one, number_two = counts.cells[count_at], cells[bucket_one], cells[bucket_two]
+                total_one, total_two = cells[sum_one_at], cells[sum_two_at]
+                cells[bucket_one], cells[sum_one_at] = number_one + 1.0, total_one + first
+                cells[bucket_two], cells[sum_two_at] = number_two + 1.0, total_two + second
                 cells[MARK] += 1.0
                 cells = counts.cells
-                cells[counter._cell] = count
+                cells[count_at] = count + 1.0
                 cells[MARK] += 1.0
-        except IndexError:
+        except IndexError:  # some has no place yet, which was found out before any changed
             one_by_one(first, second)
+            find()
         if monotonic() > _next_look:
             look()
 
+    find()
     return record
 
 
