@@ -383,6 +383,7 @@ class Reader:
         with self._lock, locked(self.folder, fcntl.LOCK_SH):
             self._scan()
             self._located = {}
+            self.families = {name: family for name, family in self.families.items() if family.columns}
             for family in self.families.values():
                 family.render()
             ordered = sorted(self.families.values(), key=MergedFamily.order)
@@ -449,8 +450,6 @@ class Reader:
             for family in file.families:
                 del family.columns[file]
                 family.rearranged = True
-                if not family.columns:
-                    self.families.pop(family.name, None)
             file.families, file.values = set(), ()
             if not keep:
                 self.files.pop(os.path.basename(file.path), None)  # noqa: PTH119

@@ -24,7 +24,7 @@ def record(folder, kind, *amounts, name="m"):
     """A file of this process's, with one value after another; its lock is freed as at the process's end."""
     file = File(folder, kind)
     for number, amount in enumerate(amounts):
-        sample = f"{name}_{KINDS[kind]}".rstrip("_")
+        sample = f"{name}_{KINDS.get(kind, '')}".rstrip("_")
         cell = file.place(make_key(name, sample, ["n"], [str(number)], "Help."))
         file.cells[cell] = amount
     return file
@@ -89,11 +89,20 @@ def test_a_living_process_keeps_its_file_and_an_archive_is_folded_again(folder):
 def test_live_gauges_vanish_and_gauges_of_all_processes_are_kept_for_the_newest_of_the_dead(folder):
     for number in range(compaction.KEPT + 5):
         for kind in ("gauge_all", "gauge_livesum"):
-            KINDS.setdefault(kind, "")
             dead_file(folder, kind, float(number))
     compaction.fold(folder)
     assert sorted(shown(folder).values()) == [float(number) for number in range(5, compaction.KEPT + 5)]
     assert not list(folder.glob("gauge_live*"))
+
+
+def test_live_gauges_of_the_living_are_seen_beside_those_of_the_dead(folder):
+    for _ in range(3):
+        dead_file(folder, "gauge_livesum", 5.0)
+        files.renew()
+        living = record(folder, "gauge_livesum", 1.0)
+        dead_file(folder, "gauge_livesum", 5.0)
+        assert set(shown(folder).values()) == {1.0}
+        end(living)
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=2, max_size=8), st.data())
