@@ -136,8 +136,17 @@ class MergedFamily(Family):
         by_number = list(self._numbers)
         self.arrange([by_number[number] for number in order], self._sample_names())
         places = {number: place for place, number in enumerate(order)}
+        if len(by_number) > 2 * len(places):
+            places = self._renumber(places)
         self._find(places) if self._choose else self._align(places)
         self.changed = True
+
+    def _renumber(self, places: dict[int, int]) -> dict[int, int]:
+        """Forget series that no file has any longer, as those of gauges of dead processes."""
+        self._numbers = {labels: number for number, labels in enumerate(self.series)}
+        for column in self.columns.values():
+            column.series = array("i", map(places.__getitem__, column.series))
+        return {number: number for number in places.values()}
 
     def _reshape(self) -> None:
         """All sample names, and after them all bounds of buckets in their order."""

@@ -95,6 +95,19 @@ def test_live_gauges_vanish_and_gauges_of_all_processes_are_kept_for_the_newest_
     assert not list(folder.glob("gauge_live*"))
 
 
+def test_a_reader_keeps_nothing_of_series_that_are_gone(folder):
+    reader = Reader(folder)
+    for number in range(30):
+        dead_file(folder, "gauge_all", 1.0, float(number))
+        reader.read()
+    compaction.fold(folder)
+    [family] = reader.read()
+    assert len(family.samples) == 2 * compaction.KEPT
+    assert len(reader.families["m"]._numbers) == 2 * compaction.KEPT
+    dead_file(folder, "gauge_all", 1.0, 99.0)
+    assert {sample.value for sample in reader.read()[0].samples} == {1.0, 99.0, *map(float, range(22, 30))}
+
+
 def test_live_gauges_of_the_living_are_seen_beside_those_of_the_dead(folder):
     for _ in range(3):
         dead_file(folder, "gauge_livesum", 5.0)
