@@ -164,7 +164,8 @@ def check_folder_is_absolute(app_configs: Any, **kwargs: Any) -> Iterator[CheckM
 def check_store(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
     """All processes share one store."""
     conf = get_conf()
-    if not conf.METRICS_ENABLED or store.folder():
+    folder = store.folder()
+    if not conf.METRICS_ENABLED or (folder and store.writable(folder)):
         return
     if not conf.PROMETHEUS_MULTIPROC_DIR:
         yield Info(
@@ -174,10 +175,20 @@ def check_store(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
         )
         return
     yield checks.Warning(
-        f"The store folder {conf.PROMETHEUS_MULTIPROC_DIR!r} cannot be used: metrics live in one process's memory.",
+        f"The store folder {conf.PROMETHEUS_MULTIPROC_DIR!r} cannot be used: its metrics are not shared.",
         hint="It must be a folder that the user who runs the site, and this command, may write to.",
         id="observability.W002",
     )
+
+
+def check_early_metrics(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """No metric of the project records past the store."""
+    for name in store.left_out():
+        yield checks.Warning(
+            f"The metric {name!r} was made before the shared store was there: each process counts it for itself.",
+            hint="Put 'observability' first in INSTALLED_APPS, and make metrics in modules that are loaded after it.",
+            id="observability.W009",
+        )
 
 
 def check_names(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
@@ -241,6 +252,7 @@ ALL = (
     check_urls,
     check_folder_is_absolute,
     check_store,
+    check_early_metrics,
     check_names,
     check_access,
     check_token_strength,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import escape_metric_name
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.samples import Sample
 
 from . import metrics, sources, store
+from .store import StoredFamily
 
 Snapshot = Sequence[Metric]
 
@@ -21,6 +24,8 @@ WITH_SUFFIX = {"counter", "histogram", "summary", "info"}  # types whose samples
 SETTABLE = {metric._name for metric in metrics.SETTABLE}
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+WITH_EXEMPLARS = {"counter", "histogram"}
+END = b"# EOF\n"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -29,29 +34,36 @@ def snapshot(names: Collection[str] = (), answers: sources.Answers | None = None
 
     ``answers`` are those of the sources, for a caller that has asked them already.
     """
+    begin = perf_counter()
     metrics.create_known_series()
-    read = sources.collect(sources.ask() if answers is None else answers)
+    read = list(sources.collect(sources.ask() if answers is None else answers))
     recorded = list(_recorded())
+    metrics.observability_store_damaged_files_total.inc(store.damaged())
+    health = _health(recorded, perf_counter() - begin)
     by_hand = (family for family in recorded if family.name in SETTABLE and _is_ours(family))
     families: dict[str, Metric] = {}
-    for family in (*by_hand, *read, *recorded):  # the first of a name counts
+    for family in (*by_hand, *read, *health, *recorded):  # the first of a name counts
         families.setdefault(family.name, family)
     kept = (_restrict(family, names) for _, family in sorted(families.items()))
-    return [family for family in kept if family.samples]
+    return [family for family in kept if not _is_empty(family)]
 
 
 def _recorded() -> Iterator[Metric]:
     """What the store holds, without creation times: they exist only where there is one process."""
+    metrics.count_refused()
     unknown = metrics.never_set()
     for family in store.collect(metrics.REGISTRY, prometheus_client.REGISTRY):
-        if family.name not in unknown:
+        if isinstance(family, StoredFamily):
+            if family.name not in unknown:
+                yield family
+        else:
             created = f"{family.name}_created"
             yield _with(family, [sample for sample in family.samples if sample.name != created])
 
 
 def _is_ours(family: Metric) -> bool:
     """Whether somebody set it, and not a gauge of the host's that has the same name."""
-    return bool(family.samples) and not any(sample.labels for sample in family.samples)
+    return not _is_empty(family) and not any(sample.labels for sample in family.samples)
 
 
 def sample_names() -> set[str]:
@@ -59,6 +71,21 @@ def sample_names() -> set[str]:
     declared = metrics.REGISTRY._names_to_collectors | prometheus_client.REGISTRY._names_to_collectors
     families = {getattr(item, "_name", "") for item in declared.values() if getattr(item, "_type", "") in WITH_SUFFIX}
     return declared.keys() - families | {metric._name for metric in sources.gauges()}
+
+
+def _health(recorded: Snapshot, seconds: float) -> Iterator[Metric]:
+    """How the store and this scrape are; damaged files are counted in the scrape that found them and in all later."""
+    values = {
+        metrics.observability_scrape_duration_seconds: seconds,
+        metrics.observability_store_files: store.file_count(),
+        metrics.observability_store_healthy: store.healthy(),
+        metrics.observability_series: sum(len(f.values) for f in recorded if isinstance(f, StoredFamily)),
+    }
+    return (sources.family(metric, {(): float(value)}) for metric, value in values.items())
+
+
+def _is_empty(family: Metric) -> bool:
+    return not (family.body if isinstance(family, StoredFamily) else family.samples)
 
 
 def _restrict(family: Metric, names: Collection[str]) -> Metric:
@@ -91,12 +118,37 @@ class _Collected(CollectorRegistry):
 
 def to_text(families: Snapshot) -> bytes:
     """Prometheus text 0.0.4."""
-    return _format(generate_latest, families)
+    return b"".join(map(_family_to_text, families))
+
+
+def _family_to_text(family: Metric) -> bytes:
+    if not isinstance(family, StoredFamily):
+        return _format(generate_latest, [family])
+    name, documentation = escape_metric_name(type_line_name(family)), _escape_help(family.documentation)
+    return f"# HELP {name} {documentation}\n# TYPE {name} {family.type}\n{family.body}".encode(errors="replace")
+
+
+def _escape_help(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n")
 
 
 def to_openmetrics(families: Snapshot) -> bytes:
-    """OpenMetrics 1.0."""
-    return _format(generate_openmetrics, families)
+    """OpenMetrics 1.0, with exemplars."""
+    exemplars = store.exemplar_lines(metrics.REGISTRY, prometheus_client.REGISTRY)
+    return b"".join(_family_to_openmetrics(family, exemplars) for family in families) + END
+
+
+def _family_to_openmetrics(family: Metric, exemplars: store.Lines) -> bytes:
+    if not isinstance(family, StoredFamily):
+        return _format(generate_openmetrics, [family]).removesuffix(END)
+    name, documentation = escape_metric_name(family.name), _escape_help(family.documentation).replace('"', r"\"")
+    body = _exemplified(family.body, exemplars) if exemplars and family.type in WITH_EXEMPLARS else family.body
+    return f"# HELP {name} {documentation}\n# TYPE {name} {family.type}\n{body}".encode(errors="replace")
+
+
+def _exemplified(body: str, exemplars: store.Lines) -> str:
+    lines = body.removesuffix("\n").split("\n")
+    return "".join(f"{line}{exemplars.get(line[: line.rfind(' ') + 1], '')}\n" for line in lines)
 
 
 def _format(generate: Callable[[CollectorRegistry], bytes], families: Snapshot) -> bytes:

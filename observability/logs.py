@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from threading import Lock
 from time import monotonic
 
 logger = logging.getLogger("observability")
@@ -12,18 +11,17 @@ INTERVAL = 60.0  # seconds between two warnings of one cause
 MAX_CAUSES = 1000
 
 _last: dict[str, float] = {}
-_lock = Lock()
 
 
 def _due(cause: str) -> bool:
+    """Without a lock, which a signal handler or a forked child might wait for: at worst two threads both warn."""
     now = monotonic()
-    with _lock:
-        if now - _last.get(cause, -INTERVAL) < INTERVAL:
-            return False
-        if len(_last) >= MAX_CAUSES:
-            _last.clear()
-        _last[cause] = now
-        return True
+    if now - _last.get(cause, -INTERVAL) < INTERVAL:
+        return False
+    if len(_last) >= MAX_CAUSES:
+        _last.clear()
+    _last[cause] = now
+    return True
 
 
 def warn(cause: str, message: str, *args: object, error: BaseException | None = None) -> None:

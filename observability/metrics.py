@@ -6,20 +6,20 @@ import (a system check tells it), and finds none of ours in its own registry.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial, wraps
 from http import HTTPStatus
 from itertools import product
-from threading import Lock
+from threading import RLock
 from typing import Any, ParamSpec, cast
 
 import prometheus_client
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from . import labels, store
+from . import exemplars, labels, store
 from .conf import get_conf
 from .logs import warn
 
@@ -151,6 +151,23 @@ observability_source_up = Gauge(
     ["source"],
     multiprocess_mode="mostrecent",
 )
+observability_scrape_duration_seconds = Gauge(
+    "observability_scrape_duration_seconds",
+    "Time that it took to gather the numbers of this scrape.",
+    multiprocess_mode="mostrecent",
+)
+observability_store_files = Gauge(
+    "observability_store_files", "Files in the shared store.", multiprocess_mode="mostrecent"
+)
+observability_store_healthy = Gauge(
+    "observability_store_healthy",
+    "Whether what is recorded reaches the shared store.",
+    multiprocess_mode="mostrecent",
+)
+observability_series = Gauge("observability_series", "Series that were recorded.", multiprocess_mode="mostrecent")
+observability_store_damaged_files_total = Counter(
+    "observability_store_damaged_files_total", "Damaged files of the shared store that were put aside."
+)
 observability_dropped_total = Counter(
     "observability_dropped_total", "Samples that were refused, by metric and reason.", ["metric", "reason"]
 )
@@ -217,7 +234,18 @@ def name_of(metric: MetricWrapperBase) -> str:
 
 _children: dict[tuple[Any, ...], Any] = {}
 _sizes: dict[MetricWrapperBase, int] = {}
-_lock = Lock()
+_admission = RLock()
+_admitting = False
+
+
+def _after_fork_in_child() -> None:
+    """What another thread of the parent held is held by nobody now."""
+    global _admission, _admitting
+    _admission, _admitting = RLock(), False
+    store.renew_locks(REGISTRY, prometheus_client.REGISTRY)
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def find(metric: MetricWrapperBase, *values: object) -> Any:
@@ -228,21 +256,35 @@ def find(metric: MetricWrapperBase, *values: object) -> Any:
     return _children.get(key) or _admit(key)
 
 
-def _admit(key: tuple[Any, ...]) -> Any:
+def _admit(key: tuple[Any, ...], *, beyond_cap: bool = False) -> Any:
+    global _admitting
+    with _admission:
+        if _admitting:  # a signal handler interrupted this very function: prometheus_client's lock would wait for ever
+            raise Interrupted
+        _admitting = True
+        try:
+            return _children.get(key) or _make(key, beyond_cap)
+        finally:
+            _admitting = False
+
+
+def _make(key: tuple[Any, ...], beyond_cap: bool) -> Any:
     metric, *values = key
-    with _lock:
-        if key not in _children:
-            if _sizes.get(metric, 0) >= get_conf().MAX_SERIES:
-                return None
-            _children[key] = metric.labels(*values)
-            _sizes[metric] = _sizes.get(metric, 0) + 1
-        return _children[key]
+    if _sizes.get(metric, 0) >= get_conf().MAX_SERIES and not beyond_cap:
+        return None
+    _children[key] = child = metric.labels(*values)
+    _sizes[metric] = _sizes.get(metric, 0) + (not beyond_cap)
+    return child
+
+
+class Interrupted(Exception):
+    """A series cannot be made now: this is a signal handler, and what it interrupted makes one."""
 
 
 def series(metric: MetricWrapperBase, *values: object) -> Any:
     """The child for these label values; past the cap, one whose unknown values are ``__overflow__``."""
     found = find(metric, *values)
-    return metric.labels(*overflow(metric, values)) if found is None else found
+    return _admit((metric, *overflow(metric, values)), beyond_cap=True) if found is None else found
 
 
 def overflow(metric: MetricWrapperBase, values: Sequence[object]) -> tuple[str, ...]:
@@ -258,24 +300,33 @@ def _overflow(metric: MetricWrapperBase, label: str, value: object) -> str:
 
 def drop(metric: str, reason: str, why: str = "", *args: object, error: BaseException | None = None) -> None:
     """Count a refused sample, and log the cause once a minute."""
-    observability_dropped_total.labels(metric, reason).inc()
+    store.refused.append((metric, reason))
+    count_refused()
     warn(f"{metric} {reason}", f"{metric}: a sample was refused ({reason}) {why}", *args, error=error)
+
+
+def count_refused() -> None:
+    """Count the samples that were refused so far; what cannot be counted now is counted the next time."""
+    for _ in range(len(store.refused)):
+        with suppress(IndexError):  # another thread was faster
+            key = store.refused.popleft()
+            try:
+                child = _children.get((observability_dropped_total, *key)) or _admit_drop(key)
+                child.inc()
+            except Interrupted:
+                store.refused.append(key)
+
+
+store.on_refusal(count_refused)
+
+
+def _admit_drop(key: tuple[str, str]) -> Any:
+    return _admit((observability_dropped_total, *key), beyond_cap=True)
 
 
 def adder(child: Any) -> Callable[[float], None]:
     """The ``inc`` of a counter's or gauge's child, past its checks: half the time, for numbers known to be good."""
     return cast(Callable[[float], None], child._value.inc)
-
-
-def observer(child: Any) -> Callable[[float], None]:
-    """The ``observe`` of a histogram's child, past its checks."""
-    add, bounds, buckets = child._sum.inc, child._upper_bounds, [bucket.inc for bucket in child._buckets]
-
-    def observe(value: float) -> None:
-        add(value)
-        buckets[bisect_left(bounds, value)](1)
-
-    return observe
 
 
 def _number(metric: MetricWrapperBase, value: object) -> float | None:
@@ -288,14 +339,26 @@ def _number(metric: MetricWrapperBase, value: object) -> float | None:
 
 def count(metric: MetricWrapperBase, *values: object, by: object = 1) -> None:
     """Add to a counter."""
-    if (amount := _number(metric, by)) is not None:
-        series(metric, *values).inc(amount)
+    amount = _number(metric, by)
+    if amount is not None and (child := _series_or_refusal(metric, values)):
+        child.inc(amount)
 
 
 def observe(metric: MetricWrapperBase, value: object, *values: object) -> None:
-    """Add one observation to a histogram."""
-    if (amount := _number(metric, value)) is not None:
-        series(metric, *values).observe(amount)
+    """Add one observation to a histogram, as the example of its bucket where there are ids to find it by."""
+    amount = _number(metric, value)
+    if amount is not None and (child := _series_or_refusal(metric, values)):
+        child.observe(amount)
+        if ids := exemplars.current():
+            store.Buckets(child).exemplify(amount, ids)
+
+
+def _series_or_refusal(metric: MetricWrapperBase, values: tuple[object, ...]) -> Any:
+    try:
+        return series(metric, *values)
+    except Interrupted:
+        store.refused.append((name_of(metric), "interrupted"))
+        return None
 
 
 def put(metric: MetricWrapperBase, value: object) -> None:

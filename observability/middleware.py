@@ -18,7 +18,7 @@ from django.core.handlers.base import BaseHandler
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from . import activity, metrics, streams
+from . import activity, exemplars, metrics, store, streams
 from .conf import get_conf
 from .labels import CLIENT_CLOSED, UNMATCHED
 from .labels import method as method_label
@@ -162,20 +162,24 @@ class Observation:
 class Recorder:
     """The series of one method, route and status, looked up once."""
 
-    __slots__ = ("count", "duration", "labels", "response_size")
+    __slots__ = ("count", "duration", "labels", "together")
 
     def __init__(self, *labels: Any) -> None:
         self.labels = labels
-        self.count = metrics.adder(metrics.series(metrics.http_requests_total, *labels))
-        self.duration = metrics.observer(metrics.series(metrics.http_request_duration_seconds, *labels[:2]))
-        self.response_size = metrics.observer(metrics.series(metrics.http_response_size_bytes, *labels[:2]))
+        self.count = metrics.series(metrics.http_requests_total, *labels)._value
+        self.duration = store.Buckets(metrics.series(metrics.http_request_duration_seconds, *labels[:2]))
+        response_size = store.Buckets(metrics.series(metrics.http_response_size_bytes, *labels[:2]))
+        self.together = store.together(self.count, self.duration, response_size)
 
     def record(self, seconds: float, size: int | None, content_length: str | None) -> None:
         """One request; sizes are in bytes, ``content_length`` is the header as it came."""
-        self.count(1)
-        self.duration(seconds)
         if size is not None:
-            self.response_size(size)
+            self.together(seconds, size)
+        else:
+            self.count.inc(1)
+            self.duration.observe(seconds)
+        if ids := exemplars.current():
+            self.duration.exemplify(seconds, ids)
         if content_length and content_length != "0" and content_length.isdecimal():
             metrics.observe(metrics.http_request_size_bytes, int(content_length[:18]), *self.labels[:2])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from typing import TypeVar
 
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, JsonResponse
@@ -16,10 +17,12 @@ from django.views.decorators.vary import vary_on_headers
 from . import access, exposition
 from . import health as checks
 from .conf import get_conf
+from .sharing import Busy, scrapes
 
 OPENMETRICS_VERSIONS = ("1.0.0", "0.0.1")
 
 View = Callable[[HttpRequest], HttpResponse]
+T = TypeVar("T")
 
 
 def endpoint(view: View) -> View:
@@ -29,7 +32,7 @@ def endpoint(view: View) -> View:
     @cache_control(no_store=True)
     @require_safe
     @wraps(view)
-    def shared(request: HttpRequest) -> HttpResponse:
+    def safe(request: HttpRequest) -> HttpResponse:
         response = view(request)
         if request.method == "HEAD":  # gunicorn logs a warning for a body that it has to drop
             response.headers["Content-Length"] = str(len(response.content))
@@ -37,8 +40,8 @@ def endpoint(view: View) -> View:
         return response
 
     for alias in connections:
-        shared = transaction.non_atomic_requests(using=alias)(shared)
-    return shared
+        safe = transaction.non_atomic_requests(using=alias)(safe)
+    return safe
 
 
 def closed_to_strangers(view: View) -> View:
@@ -61,16 +64,35 @@ def _unauthorized() -> HttpResponse:
     return HttpResponse(message, status=401, headers=headers, content_type="text/plain; charset=utf-8")
 
 
+def shared(view: View) -> View:
+    """503 while as many scrapes as may be are under way."""
+
+    @wraps(view)
+    def limited(request: HttpRequest) -> HttpResponse:
+        try:
+            return view(request)
+        except Busy:
+            message, headers = "Two scrapes are under way.\n", {"Retry-After": "1"}
+            return HttpResponse(message, status=503, headers=headers, content_type="text/plain; charset=utf-8")
+
+    return limited
+
+
 @endpoint
 @closed_to_strangers
 @gzip_page
 @vary_on_headers("Accept")
+@shared
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text, or OpenMetrics when ``Accept`` prefers it; ``?name[]=`` selects."""
-    families = exposition.snapshot(request.GET.getlist("name[]"))
     if _prefers_openmetrics(request):
-        return HttpResponse(exposition.to_openmetrics(families), content_type=exposition.OPENMETRICS)
-    return HttpResponse(exposition.to_text(families), content_type=exposition.TEXT)
+        return HttpResponse(_scrape(request, exposition.to_openmetrics), content_type=exposition.OPENMETRICS)
+    return HttpResponse(_scrape(request, exposition.to_text), content_type=exposition.TEXT)
+
+
+def _scrape(request: HttpRequest, write: Callable[[exposition.Snapshot], T]) -> T:
+    names = tuple(request.GET.getlist("name[]"))
+    return scrapes.share((write, names), lambda: write(exposition.snapshot(names)))
 
 
 def _prefers_openmetrics(request: HttpRequest) -> bool:
@@ -87,10 +109,10 @@ def _prefers_openmetrics(request: HttpRequest) -> bool:
 @endpoint
 @closed_to_strangers
 @gzip_page
+@shared
 def metrics_json(request: HttpRequest) -> HttpResponse:
     """The same numbers as strict JSON."""
-    families = exposition.snapshot(request.GET.getlist("name[]"))
-    return JsonResponse(exposition.to_dict(families), json_dumps_params={"allow_nan": False})
+    return JsonResponse(_scrape(request, exposition.to_dict), json_dumps_params={"allow_nan": False})
 
 
 @endpoint

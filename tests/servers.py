@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -57,11 +58,14 @@ def pytest_runtest_setup(item):
 
 def require(program: str) -> str:
     """The path of a system program; without it the test is skipped, or fails with REQUIRE_ALL=1."""
-    if path := shutil.which(program):
-        return path
+    return shutil.which(program) or do_without(f"{program} is not installed")
+
+
+def do_without(what: str) -> NoReturn:
+    """Skip the test for something that this machine lacks, or fail it with REQUIRE_ALL=1."""
     if os.environ.get("REQUIRE_ALL") == "1":
-        pytest.fail(f"{program} is not installed, and REQUIRE_ALL=1.", pytrace=False)
-    pytest.skip(f"{program} is not installed.")
+        pytest.fail(f"{what}, and REQUIRE_ALL=1.", pytrace=False)
+    pytest.skip(f"{what}.")
 
 
 def prepare_environment() -> None:

@@ -5,8 +5,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import psutil
 import psycopg
+from prometheus_client.parser import text_string_to_metric_families as parse
 from psycopg import sql
 from redis import Redis
 
@@ -37,6 +40,26 @@ def eventually(look: Callable[[], Any], expected: Any, seconds: float = 15) -> N
     while (seen := look()) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     assert seen == expected
+
+
+@contextmanager
+def repeatedly(action: Callable[[], Any], threads: int = 1) -> Iterator[list[Any]]:
+    """Call a function over and over, in threads, for the length of a block; yields the list of what it returned."""
+    results: list[Any] = []
+    over = threading.Event()
+
+    def loop() -> None:
+        while not over.is_set():
+            results.append(action())
+
+    with ThreadPoolExecutor(threads) as pool:
+        loops = [pool.submit(loop) for _ in range(threads)]
+        try:
+            yield results
+        finally:
+            over.set()
+        for each in loops:
+            each.result()  # raises what the function raised
 
 
 @dataclass
@@ -91,6 +114,17 @@ class Site:
     def metrics(self, path: str = "/api/metrics") -> httpx2.Response:
         """Read an endpoint that the metrics token opens."""
         return self.get(path, headers={"Authorization": f"Bearer {self.env['METRICS_TOKEN']}"})
+
+    def samples(self) -> dict[tuple[str, frozenset], float]:
+        """Every sample of a scrape, which has to succeed, by its name and labels."""
+        answer = self.metrics()
+        assert answer.status_code == 200, self.log[-2000:]
+        return {(s.name, frozenset(s.labels.items())): s.value for family in parse(answer.text) for s in family.samples}
+
+    def value(self, name: str, **labels: object) -> float:
+        """The sum of a scrape's samples of this name that carry these labels; 0 when there is none."""
+        wanted = {(label, str(value)) for label, value in labels.items()}
+        return sum(value for (found, carried), value in self.samples().items() if found == name and wanted <= carried)
 
     def manage(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a management command on the same deployment; its exit code is the caller's to judge."""

@@ -8,15 +8,17 @@ else in the app goes through these functions.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, values
+from prometheus_client import CollectorRegistry, Enum, Gauge, Info
+from prometheus_client import values as client_values
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -24,56 +26,118 @@ from prometheus_client.registry import Collector
 from observability.conf import get_conf
 from observability.logs import warn
 
-from .adoption import adopt
+from . import adoption, compaction, memory, values
+from .exemplars import Lines
+from .exemplars import read as read_exemplars
+from .families import StoredFamily
+from .fileformat import FIRST_SIZE
+from .reader import Reader
+from .values import Buckets, on_refusal, refused, together
+
+__all__ = [
+    "Buckets",
+    "Lines",
+    "StoredFamily",
+    "collect",
+    "damaged",
+    "exemplar_lines",
+    "file_count",
+    "folder",
+    "healthy",
+    "install",
+    "left_out",
+    "on_refusal",
+    "processes",
+    "refused",
+    "renew_locks",
+    "together",
+    "writable",
+]
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client
-# The last three describe whichever process happens to answer; over several processes such a number jumps about.
-IN_FILES_OR_ONE_PROCESS = (MetricWrapperBase, ProcessCollector, PlatformCollector, GCCollector)
+# These describe whichever process happens to answer; over several processes such a number jumps about.
+OF_ONE_PROCESS = (ProcessCollector, PlatformCollector, GCCollector)
+
+_reader: Reader | None = None
 
 
 def folder() -> Path | None:
     """The folder of the shared store, or None where values live in one process's memory."""
-    return Path(os.environ[FOLDER_VARIABLE]) if values.ValueClass._multiprocess else None
+    return values.folder() if client_values.ValueClass is values.SharedValue else None
 
 
 def install() -> None:
     """Have every metric of the process, of any library, keep its values in the configured folder."""
     conf = get_conf()
     path = Path(conf.PROMETHEUS_MULTIPROC_DIR).absolute()
-    if not conf.PROMETHEUS_MULTIPROC_DIR or not _usable(path):
-        values.ValueClass = values.MutexValue  # set but empty, the variable means the current folder to the library
+    if not conf.PROMETHEUS_MULTIPROC_DIR or not _is_there(path):
+        client_values.ValueClass = client_values.MutexValue  # set but empty, prometheus_client takes the current folder
         return
     if not conf.METRICS_ENABLED:
         return
-    elsewhere = os.environ.get(FOLDER_VARIABLE) != str(path)
     os.environ[FOLDER_VARIABLE] = str(path)
-    if elsewhere or not values.ValueClass._multiprocess:
-        values.ValueClass = values.MultiProcessValue()
-        adopt(prometheus_client.REGISTRY)
+    values.use(path)
+    client_values.ValueClass = values.SharedValue
+    adoption.adopt(prometheus_client.REGISTRY)
 
 
-def _usable(path: Path) -> bool:
-    """A site whose folder cannot be used runs without it; the log and a check tell."""
+def _is_there(path: Path) -> bool:
+    """A site whose folder cannot be made runs without it; a check tells."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            return True
-        raise PermissionError(f"user {os.geteuid()} may not write to {path}")
     except OSError as error:
-        warn("store folder", "Each process keeps its metrics for itself, for want of a shared folder: %s", error)
-        return False
+        warn("store folder", "The folder of the shared store cannot be made: %s", error)
+        return path.is_dir()
+    return True
+
+
+def left_out() -> list[str]:
+    """The names of the host's metrics that record elsewhere, though there is a store."""
+    return adoption.left_out(prometheus_client.REGISTRY) if folder() else []
 
 
 def collect(*registries: CollectorRegistry) -> Iterator[Metric]:
     """Every metric family with its samples: those of all processes, and what custom collectors give."""
-    path = folder()
-    if path is not None:
-        _forget_dead_processes(path)
-        yield from MultiProcessCollector(None, str(path)).collect()
+    if path := folder():
+        compaction.mend(path)
+        yield from reader(path).read()
+        compaction.fold_when_due(reader(path))
     for registry in registries:
         for collector in list(registry._collector_to_names):
-            if path is None or not isinstance(collector, IN_FILES_OR_ONE_PROCESS):
-                yield from _collect_one(collector)
+            yield from _collect_in_files(collector) if path else _collect_in_memory(collector)
+
+
+def exemplar_lines(*registries: CollectorRegistry) -> Lines:
+    """What follows a sample's value in OpenMetrics, by what precedes it in either format."""
+    if path := folder():
+        return read_exemplars(path)
+    metrics = (one for registry in registries for one in list(registry._collector_to_names))
+    found = [memory.exemplars_of(metric) for metric in metrics if isinstance(metric, MetricWrapperBase)]
+    return {before: after for lines in found for before, after in lines.items()}
+
+
+def reader(path: Path) -> Reader:
+    """The one reader of this process."""
+    global _reader
+    if _reader is None or _reader.folder != path or _reader.process != os.getpid():
+        _reader = Reader(path)
+    return _reader
+
+
+def _collect_in_files(collector: Collector) -> list[Metric]:
+    """What no file can hold is shown as this process has it."""
+    if isinstance(collector, OF_ONE_PROCESS) or (
+        isinstance(collector, MetricWrapperBase)
+        and not isinstance(collector, Info | Enum)
+        and not (isinstance(collector, Gauge) and memory.has_function(collector))
+    ):
+        return []
+    return _collect_one(collector)
+
+
+def _collect_in_memory(collector: Collector) -> list[Metric]:
+    found = memory.read(collector) if isinstance(collector, MetricWrapperBase) else None
+    return _collect_one(collector) if found is None else [found]
 
 
 def _collect_one(collector: Collector) -> list[Metric]:
@@ -85,29 +149,47 @@ def _collect_one(collector: Collector) -> list[Metric]:
         return []
 
 
+def renew_locks(*registries: CollectorRegistry) -> None:
+    """In a forked child: another thread of the parent may have held the locks of prometheus_client."""
+    for registry in registries:
+        registry._lock = Lock()
+        for collector in registry._collector_to_names:
+            if hasattr(collector, "_lock"):
+                collector._lock = Lock()
+
+
+def damaged() -> int:
+    """The number of files that were put aside since this was last asked."""
+    return _reader.take_damaged() if _reader else 0
+
+
+def file_count() -> int:
+    """The number of files in the store."""
+    path = folder()
+    return len(list(path.glob("*.db"))) if path else 0
+
+
+def healthy() -> bool:
+    """Whether this process, and new ones, can record where it was asked for."""
+    path = folder()
+    if path is None:
+        return not get_conf().PROMETHEUS_MULTIPROC_DIR
+    return not values.troubles() and writable(path) and _room(path) >= FIRST_SIZE
+
+
+def writable(path: Path) -> bool:
+    """Whether this process may make files there."""
+    return os.access(path, os.R_OK | os.W_OK | os.X_OK)
+
+
+def _room(path: Path) -> int:
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return 0
+
+
 def processes() -> list[int]:
     """The ids of the living processes that record into the store."""
     path = folder()
-    return [os.getpid()] if path is None else [pid for pid in _recorded(path, "*.db") if _alive(pid)]
-
-
-def _forget_dead_processes(path: Path) -> None:
-    """Remove the live gauges of processes that ended, however they ended."""
-    for pid in _recorded(path, "gauge_live*.db"):
-        if not _alive(pid):
-            mark_process_dead(pid, str(path))
-
-
-def _recorded(path: Path, pattern: str) -> set[int]:
-    names = (file.stem.rpartition("_")[2] for file in path.glob(pattern))
-    return {int(name) for name in names if name.isdecimal()}
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # another user's: it lives
-    return True
+    return [os.getpid()] if path is None else reader(path).processes()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from time import time
 from typing import Any
 
-from prometheus_client import CollectorRegistry, values
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from observability.logs import warn
 
+from .memory import children_of, values_of
+from .values import SharedValue
+
 
 def adopt(registry: CollectorRegistry) -> None:
-    """Have every metric of a registry record into the store from now on."""
+    """Have every metric of a registry record into the store."""
     for child in _outside(registry):
         try:
             _adopt(child)
@@ -22,33 +25,31 @@ def adopt(registry: CollectorRegistry) -> None:
 
 
 def _adopt(child: Any) -> None:
-    before = _values_of(child)
+    before, created = values_of(child), getattr(child, "_created", None)
     child._metric_init()  # makes its values anew, of the class that is installed now
-    for old, new in zip(before, _values_of(child), strict=True):
-        _move(child, old.get(), new)
+    if created is not None:
+        child._created = created
+    for old, new in zip(before, values_of(child), strict=True):
+        _move(child, old, new)
+
+
+def _move(child: Any, old: Any, new: SharedValue) -> None:
+    amount = old.get()
+    if child._type != "gauge":
+        new.inc(amount)
+    elif amount:  # the store cannot tell a gauge that was set to 0 from one that nobody set
+        new.set(amount, time.time() if child._is_most_recent else None)
+    old.set(0.0)  # what prometheus_client already wrote into a file of its own counts once
 
 
 def _outside(registry: CollectorRegistry) -> Iterator[Any]:
     for collector in list(registry._collector_to_names):
         if isinstance(collector, MetricWrapperBase):
-            for child in _children_of(collector):
-                if any(not isinstance(value, values.ValueClass) for value in _values_of(child)):
+            for child in children_of(collector):
+                if any(not isinstance(value, SharedValue) for value in values_of(child)):
                     yield child
 
 
-def _children_of(metric: Any) -> list[Any]:
-    """The objects that hold the values: the metric itself, or where it has labels, one for each series."""
-    return list(metric._metrics.values()) if metric._is_parent() else [metric]
-
-
-def _values_of(child: Any) -> list[Any]:
-    """Its values in the order in which they are made."""
-    held = (value if isinstance(value, list) else [value] for value in vars(child).values())
-    return [value for several in held for value in several if hasattr(value, "inc") and hasattr(value, "get")]
-
-
-def _move(child: Any, amount: float, new: Any) -> None:
-    if child._type != "gauge":
-        new.inc(amount)
-    elif amount:  # a gauge that nobody set stays unset
-        new.set(amount, time() if child._is_most_recent else None)
+def left_out(registry: CollectorRegistry) -> list[str]:
+    """The names of metrics that record elsewhere."""
+    return sorted({child._name for child in _outside(registry)})

@@ -2,14 +2,18 @@
 
 import json
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 
 import pytest
 
+from tests.processes import end_with_parent
 from tests.servers import new_folder
 from tests.site import ROOT
 
@@ -31,6 +35,66 @@ def own_process():
         return json.loads(done.stdout.splitlines()[-1])
 
     return run
+
+
+class Recorder:
+    """A process of the deployment whose store is in this folder; it does as it is told."""
+
+    START = "import django; django.setup(); from tests.observability import recorder; recorder.obey()"
+
+    def __init__(self, folder, prefix=()):
+        self.log = new_folder("recorder") / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*prefix, sys.executable, "-c", self.START],
+                cwd=ROOT,
+                env=os.environ
+                | {
+                    "DJANGO_SETTINGS_MODULE": "tests.observability.site_settings",
+                    "PROMETHEUS_MULTIPROC_DIR": str(folder),
+                },
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                preexec_fn=partial(end_with_parent, signal.SIGKILL),
+            )
+
+    def tell(self, code):
+        """Have it start on something; ``answer`` waits for the end."""
+        self.process.stdin.write(json.dumps(code).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def answer(self, seconds=30):
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        assert ready, f"No answer within {seconds} seconds"
+        line = self.process.stdout.readline()
+        assert line, f"It ended:\n{self.log.read_text()}"
+        return json.loads(line)
+
+    def do(self, code, seconds=30):
+        """Have it do something, and return the value of what was an expression."""
+        self.tell(code)
+        return self.answer(seconds)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def recorder():
+    """``recorder(folder)`` starts a process that records; it ends with the test."""
+    with ExitStack() as stack:
+
+        def start(folder, prefix=()):
+            started = Recorder(folder, prefix)
+            stack.callback(started.kill)
+            return started
+
+        yield start
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from django.http import FileResponse, Http404, HttpResponse, JsonResponse, Strea
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
+from observability.metrics import MetricsCollector
 from project.urls import urlpatterns as site_urls
 
 
@@ -85,6 +86,13 @@ async def async_stream(request):
     return StreamingHttpResponse(content())
 
 
+def record(request):
+    """Record one AI request of each of some models, which makes about 3 kB of new series a model."""
+    for number in range(int(request.GET.get("models", 1))):
+        MetricsCollector.record_ai_request(f"model-{number}", "success", tokens=1, cost=0.5)
+    return HttpResponse("recorded")
+
+
 def who(request):
     return HttpResponse(str(request.user.pk))
 
@@ -110,6 +118,7 @@ urlpatterns = [
     path("async/slow", async_slow),
     path("async/fail", async_fail),
     path("async/stream", async_stream),
+    path("record", record),
     path("who", who),
     *site_urls,
 ]

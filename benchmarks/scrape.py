@@ -1,0 +1,151 @@
+"""What a scrape costs, ours beside prometheus_client's on the same files, interleaved in one run.
+
+Each round has the writing processes change some series, then times one scrape by each. Figures are medians.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from benchmarks.writer import seconds
+from observability import exposition
+from observability.store.reader import Reader
+
+PROCESSES, SERIES, ROUNDS = 8, 10_000, 7
+DEAD, DEAD_SERIES, FEW_FILES = 200, 1_000, 20
+IDLE, TENTH, ALL = 0, 10, 1  # every how many-th series changes
+STEPS = {IDLE: "idle", TENTH: "a tenth changed", ALL: "all changed"}
+
+
+class Writer:
+    """A process with many series, in whose words ``do`` speaks; see ``benchmarks.writer``."""
+
+    def __init__(self, kind: str, count: int, folder: Path | str) -> None:
+        env = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+        command = [sys.executable, "-m", "benchmarks.writer", kind, str(count)]
+        self.process = subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def do(self, name: str, *arguments: object):
+        print(json.dumps([name, *arguments]), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def end(self) -> None:
+        self.process.communicate()
+
+
+@contextmanager
+def writers(kind: str, number: int, count: int) -> Iterator[tuple[Path, list[Writer]]]:
+    """So many processes that record so many series each into one folder."""
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="benchmarks-"))
+        stack.callback(shutil.rmtree, folder)
+        started = [Writer(kind, count, folder) for _ in range(number)]
+        for writer in started:
+            stack.callback(writer.end)
+            writer.do("change", ALL)
+        yield folder, started
+
+
+def by_ours(reader: Reader) -> bytes:
+    return exposition.to_text(list(reader.read()))
+
+
+def by_peer(folder: Path) -> bytes:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))
+    return generate_latest(registry)
+
+
+def compared(ours: Callable[[], object], peer: Callable[[], object], before: Callable[[], object]) -> tuple:
+    """Medians in seconds of both, each timed once a round, after something happened."""
+    times: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        before()
+        times.append((seconds(ours), seconds(peer)))
+    return tuple(map(median, zip(*times, strict=True)))
+
+
+def faster(work: str, goal: str, ours: float, peer: float) -> str:
+    return f"| {work} | {ours * 1000:.2f} ms | {peer * 1000:.1f} ms | {peer / ours:.0f} × faster | {goal} |"
+
+
+def scrapes(kind: str, whose: str, goals: dict[int, str]) -> Iterator[str]:
+    with writers(kind, PROCESSES, SERIES) as (folder, started):
+        reader = Reader(folder)
+        by_ours(reader)
+        for step, goal in goals.items():
+            change = lambda step=step: [writer.do("change", step) for writer in started]  # noqa: E731
+            ours, peer = compared(lambda: by_ours(reader), lambda: by_peer(folder), change)
+            yield faster(f"{PROCESSES} × {SERIES:,} series, {whose} files, {STEPS[step]}", goal, ours, peer)
+        if kind == "ours":
+            ours, peer = compared(lambda: by_ours(Reader(folder)), lambda: by_peer(folder), lambda: None)
+            yield f"| the same, first scrape | {ours * 1e3:.0f} ms | {peer * 1e3:.0f} ms | {ours / peer:.2f} | ≤ 0.7 |"
+            yield from memory_of(folder)
+
+
+def memory_of(folder: Path) -> Iterator[str]:
+    """By tracemalloc, in a process of its own."""
+    measuring = Writer("ours", 0, "")
+    kept, peak = measuring.do("megabytes_of_reader", str(folder))
+    measuring.end()
+    yield f"| the same, memory kept | {kept:.1f} MB | | | ≤ 15 MB |"
+    yield f"| the same, peak in its first scrape | {peak:.1f} MB | | | ≤ 30 MB |"
+
+
+def in_memory() -> Iterator[str]:
+    """One process without a folder."""
+    writer = Writer("ours", SERIES, "")
+    writer.do("compare_in_memory", ALL)
+    for step, goal in {TENTH: "≥ 25 ×", ALL: "≥ 12 ×"}.items():
+        rounds = [writer.do("compare_in_memory", step) for _ in range(ROUNDS)]
+        ours, peer = map(median, zip(*rounds, strict=True))
+        yield faster(f"one process in memory, {SERIES:,} series, {STEPS[step]}", goal, ours, peer)
+    writer.end()
+
+
+def of_dead_processes() -> Iterator[str]:
+    dead = f"{DEAD} dead × {DEAD_SERIES:,} series"
+    with writers("ours", 1, DEAD_SERIES) as (folder, (writer,)):
+        one = idle_scrape(folder)
+        writer.do("die", DEAD)
+        reader = Reader(folder)
+        by_ours(reader)
+        ours, peer = compared(lambda: by_ours(reader), lambda: by_peer(folder), lambda: None)
+        yield faster(f"{dead}, not folded, idle", "≥ 30 ×", ours, peer)
+        for _ in range(ROUNDS):
+            writer.do("scrape")  # folds
+        folded = idle_scrape(folder)
+        yield f"| {dead}, folded | {folded * 1e3:.2f} ms | one live: {one * 1e3:.2f} ms | {folded / one:.1f} | ≤ 2 |"
+        yield f"| {dead}, files | {len(list(folder.glob('*.db')))} | | | ≤ {FEW_FILES} |"
+
+
+def idle_scrape(folder: Path) -> float:
+    """Seconds that a scrape takes when nothing changed since the last."""
+    reader = Reader(folder)
+    by_ours(reader)
+    return median(seconds(lambda: by_ours(reader)) for _ in range(ROUNDS))
+
+
+def report() -> list[str]:
+    """A Markdown table."""
+    return [
+        f"A scrape ({ROUNDS} rounds, medians)",
+        "",
+        "| work | ours | prometheus_client | ratio | goal |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *scrapes("ours", "our own", {IDLE: "≥ 200 ×", TENTH: "≥ 60 ×", ALL: "≥ 25 ×"}),
+        *scrapes("peer", "prometheus_client's", {TENTH: "≥ 30 ×", ALL: "≥ 18 ×"}),
+        *in_memory(),
+        *of_dead_processes(),
+        "",
+    ]

@@ -1,0 +1,81 @@
+"""A process with many series: ``python -m benchmarks.writer ours 10000`` in an environment that names the folder.
+
+For each line that it reads it does what the line says, and answers with a line of JSON.
+"""
+
+import gc
+import json
+import os
+import sys
+import tracemalloc
+from pathlib import Path
+from time import perf_counter
+
+import django
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+
+
+def seconds(action) -> float:
+    begin = perf_counter()
+    action()
+    return perf_counter() - begin
+
+
+class Writer:
+    def __init__(self, count: int) -> None:
+        self.registry = CollectorRegistry()
+        counter = Counter("series_total", "Many series.", ["endpoint", "status"], registry=self.registry)
+        self.children = [counter.labels(f"/api/items/{number}", "200") for number in range(count)]
+
+    def change(self, step: int) -> None:
+        """Change every ``step``-th series; 0 changes none."""
+        for child in self.children[::step] if step else ():
+            child.inc()
+
+    def die(self, times: int) -> None:
+        """Let so many processes change all series and end."""
+        for _ in range(times):
+            if not (pid := os.fork()):
+                self.change(1)
+                os._exit(0)
+            os.waitpid(pid, 0)
+
+    def scrape(self) -> int:
+        """Scrape the deployment; the number of bytes."""
+        from observability.metrics import MetricsCollector
+
+        return len(MetricsCollector.get_metrics())
+
+    def compare_in_memory(self, step: int) -> list[float]:
+        """Seconds that a scrape of this process's memory takes, ours and prometheus_client's, after a change."""
+        from observability import exposition, store
+
+        self.change(step)
+        ours = seconds(lambda: exposition.to_text(list(store.collect(self.registry))))
+        return [ours, seconds(lambda: generate_latest(self.registry))]
+
+    def megabytes_of_reader(self, folder: str) -> list[float]:
+        """What a reader keeps of a folder, and the most that it needs while it scrapes for the first time."""
+        from observability import exposition
+        from observability.store.reader import Reader
+
+        gc.collect()
+        tracemalloc.start()
+        reader = Reader(Path(folder))
+        exposition.to_text(list(reader.read()))
+        gc.collect()
+        return [size / 1e6 for size in tracemalloc.get_traced_memory()]
+
+
+def main(kind: str, count: str) -> None:
+    if kind == "ours":
+        os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
+        django.setup()
+    writer = Writer(int(count))
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        print(json.dumps(getattr(writer, name)(*arguments)), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

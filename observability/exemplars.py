@@ -1,0 +1,42 @@
+"""What an observation is an example of: the ids of the trace and the job in which it is made."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+MAX_LENGTH = 128  # characters of names and values together, by OpenMetrics 1.0
+
+_ids: ContextVar[Mapping[str, str]] = ContextVar("observability_exemplar", default={})  # noqa: B039  # never changed
+
+
+@contextmanager
+def exemplar(**ids: object) -> Iterator[None]:
+    """Observations within the block carry these ids, as ``with exemplar(job_id=job.pk):``.
+
+    At most 128 characters in all, names included: OpenMetrics allows no more.
+    """
+    token = _ids.set({**_ids.get(), **{name: str(value) for name, value in ids.items()}})
+    try:
+        yield
+    finally:
+        _ids.reset(token)
+
+
+def current() -> dict[str, str]:
+    """The ids that hold here: those of the blocks around, and the trace of Sentry where it is in use."""
+    around = _ids.get()
+    if not around and "sentry_sdk" not in sys.modules:
+        return {}
+    ids = dict(around)
+    if trace_id := _sentry_trace():
+        ids.setdefault("trace_id", trace_id)
+    return ids if sum(map(len, (*ids, *ids.values()))) <= MAX_LENGTH else {}
+
+
+def _sentry_trace() -> str | None:
+    current_span = getattr(sys.modules.get("sentry_sdk"), "get_current_span", None)
+    span = current_span() if current_span else None
+    return None if span is None else str(span.trace_id)

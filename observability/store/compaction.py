@@ -1,0 +1,202 @@
+"""Folds the files of dead processes into one archive for each kind, so that their number stays bounded.
+
+A reader of prometheus_client's may look at any moment, and must never see a number twice or not at all. So, for each
+kind of file:
+
+1. a journal says what is going to be folded into which archive,
+2. the archive is written under a name that nobody reads,
+3. a marker appears, a damaged file: each scrape of prometheus_client's fails from here on, which no counter falls by,
+4. the archive gets its name, which no earlier one had,
+5. where its sums would come out lower than those of the files, in the last bit, they are raised by that bit,
+6. the journal is renamed: from here on the fold is done, before it was not,
+7. what was folded is removed, then the marker, then the journal.
+
+Whoever finds a journal finishes what is done, and undoes what is not. Our own readers wait meanwhile.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from observability.logs import warn
+
+from . import exemplars, fileformat
+from .reader import ARCHIVE, MARKER, Kind, Reader, is_dead, is_unlocked, listed, locked, opened
+
+DEAD_FILES = 4  # a process has about as many; with more of them it is time to fold
+KEPT = 8  # files with gauges of mode "all" that outlive their process: each is a series of its own, so none is folded
+PREPARED, DONE = ".folding", ".folded"  # the journal, before and after step 6
+MARKER_CONTENT = fileformat.HEADER.pack(1 << 20, b"") + fileformat.LENGTH.pack(1 << 30)
+
+Entry = tuple[float, float]  # value, time stamp
+Content = dict[bytes, Entry]
+
+
+def fold_when_due(reader: Reader) -> None:
+    """Fold after a scrape that saw many files of dead processes."""
+    if reader.dead_files() > DEAD_FILES:
+        try:
+            fold(reader.folder)
+        except (OSError, fileformat.Damaged) as error:
+            warn("store fold", "Files of dead processes cannot be folded: %s", error)
+
+
+def fold(folder: Path) -> None:
+    """Fold all files of dead processes, unless another process does."""
+    with locked(folder, fcntl.LOCK_EX) as alone:
+        if alone:
+            _mend(folder)
+            for kind, names in _dead(folder).items():
+                _fold_kind(folder, Kind(f"{kind}_{ARCHIVE}.db"), kind, names)
+            exemplars.fold(folder, [path for path in exemplars.paths(folder) if is_unlocked(path)])
+
+
+def mend(folder: Path) -> None:
+    """Finish or undo the fold of a process that was killed in the middle."""
+    if any((folder / journal).exists() for journal in (PREPARED, DONE)):
+        with locked(folder, fcntl.LOCK_EX) as alone, suppress(OSError):
+            if alone:
+                _mend(folder)
+
+
+def _mend(folder: Path) -> None:
+    for journal, key in ((DONE, "old"), (PREPARED, "new")):
+        path = folder / journal
+        with suppress(FileNotFoundError, ValueError):
+            _remove(folder, json.loads(path.read_text())[key])
+        (folder / MARKER).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _dead(folder: Path) -> dict[str, list[str]]:
+    """Names of files whose processes are dead, in the order of the folder, by the part that says their kind."""
+    found = defaultdict(list)
+    for name, _ in listed(folder):
+        if Kind(name).known and not Kind(name).process.startswith(ARCHIVE) and is_dead(folder / name):
+            found[name.rpartition("_")[0]].append(name)
+    return found
+
+
+def _fold_kind(folder: Path, kind: Kind, prefix: str, names: list[str]) -> None:
+    if kind.live:
+        _remove(folder, names)
+    elif kind.mode == "all":
+        _remove(folder, sorted(names, key=lambda name: (folder / name).stat().st_mtime)[:-KEPT])
+    else:
+        _Fold(folder, kind, prefix, names).run()
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+class _Fold:
+    """One fold, of files of one kind."""
+
+    def __init__(self, folder: Path, kind: Kind, prefix: str, dead: Sequence[str]) -> None:
+        self.folder, self.kind, self.prefix = folder, kind, prefix
+        self.before = [name for name, _ in listed(folder) if name.rpartition("_")[0] == prefix]
+        archives = [name for name in self.before if Kind(name).process.startswith(ARCHIVE)]
+        number = max((int(Kind(name).process.removeprefix(f"{ARCHIVE}-")) for name in archives), default=0) + 1
+        self.old = [name for name in self.before if name in dead or name in archives]
+        self.new = f"{prefix}_{ARCHIVE}-{number}.db"
+        self.unseen = f".{self.new}.new"
+        self.contents = {name: _content(folder / name) for name in self.before}
+
+    def run(self) -> None:
+        """The steps of the module's docstring."""
+        archive = self._merged()
+        self._write(PREPARED, json.dumps({"old": self.old, "new": [self.new, self.unseen]}).encode())
+        try:
+            _write_archive(self.folder / self.unseen, archive)
+            self._write(MARKER, MARKER_CONTENT)
+            (self.folder / self.unseen).rename(self.folder / self.new)
+            self._raise(archive)
+        except OSError:
+            _mend(self.folder)  # as if it had been killed
+            raise
+        (self.folder / PREPARED).rename(self.folder / DONE)
+        _mend(self.folder)
+
+    def _write(self, name: str, content: bytes) -> None:
+        temporary = self.folder / f"{PREPARED}.new"
+        temporary.write_bytes(content)
+        temporary.rename(self.folder / name)
+
+    def _merged(self) -> Content:
+        merged: Content = {}
+        for name in self.old:
+            for key, entry in self.contents[name].items():
+                merged[key] = self._merge(merged[key], entry) if key in merged else entry
+        return merged
+
+    @property
+    def _merge(self) -> Callable[[Entry, Entry], Entry]:
+        return MERGES.get(self.kind.mode, _add)
+
+    def _raise(self, archive: Content) -> None:
+        """Have no sum be below what it was, as readers compute it: in the order of the folder."""
+        if self._merge is not _add:
+            return
+        self.contents[self.new] = archive
+        after = [name for name, _ in listed(self.folder) if name in self.contents and name not in self.old]
+        raised = {key: value for key in archive if (value := self._high_enough(archive, key, after)) is not None}
+        if raised:
+            _write_archive(self.folder / self.new, archive | raised)
+
+    def _high_enough(self, archive: Content, key: bytes, after: Sequence[str]) -> Entry | None:
+        before, changed = self._sum(self.before, key), None
+        step = math.ulp(before)
+        while self._sum(after, key) < before and step < math.inf:
+            changed = archive[key] = (archive[key][0] + step, archive[key][1])
+            step *= 2
+        return changed
+
+    def _sum(self, names: Iterable[str], key: bytes) -> float:
+        total = 0.0
+        for name in names:
+            if key in self.contents[name]:
+                total += self.contents[name][key][0]
+        return total
+
+
+def _add(one: Entry, two: Entry) -> Entry:
+    return one[0] + two[0], 0.0
+
+
+MERGES: dict[str, Callable[[Entry, Entry], Entry]] = {
+    "min": lambda one, two: two if two[0] < one[0] else one,
+    "max": lambda one, two: two if two[0] > one[0] else one,
+    "mostrecent": lambda one, two: two if two[1] > one[1] else one,
+}
+
+
+def _content(path: Path) -> Content:
+    data = path.read_bytes()
+    (used, _) = fileformat.HEADER.unpack_from(data)
+    if not 0 < used <= len(data):
+        raise fileformat.Damaged(f"{used} bytes are said to be in use in {path.name}")
+    cells = memoryview(data)[:used].cast("d")
+    content: Content = {}
+    for key, cell in fileformat.entries(data, fileformat.HEADER.size, used):
+        value = cells[cell] + (content[key][0] if key in content else 0.0)
+        content[key] = value, cells[cell + 1]
+    return content
+
+
+def _write_archive(path: Path, content: Content) -> None:
+    body = b"".join(fileformat.entry(key, *entry) for key, entry in content.items())
+    header = fileformat.HEADER.pack(fileformat.HEADER.size + len(body), fileformat.TAG)
+    with opened(str(path), os.O_RDWR | os.O_CREAT) as descriptor:
+        rest = header + body + bytes(fileformat.CELL)
+        at = 0
+        while at < len(rest):
+            at += os.pwrite(descriptor, rest[at:], at)

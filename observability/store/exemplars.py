@@ -1,0 +1,139 @@
+"""Exemplars: for a bucket or a counter one example of what was counted, with the ids to find it by.
+
+prometheus_client drops them in its multiprocess mode, and its file format has no room for them. So each process has one
+more file, ``exemplars_<process>.jsonl``: lines of ``WIDTH`` bytes, each a JSON object with the sample's ``name``, its
+``labels``, and the exemplar's ``ids``, ``value`` and ``timestamp``. A bucket keeps its line, which is written anew at
+most once a second. A line that was written half is no JSON, and left out. Of several processes' the newest is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from prometheus_client.samples import Exemplar
+from prometheus_client.utils import floatToGoString
+
+from . import fileformat, files
+from .families import Labels, escaped, prefixes
+
+WIDTH = 1024  # bytes of a line
+INTERVAL = 1.0  # seconds between two exemplars of one bucket
+PREFIX, SUFFIX = "exemplars_", ".jsonl"
+ARCHIVE = f"{PREFIX}archive{SUFFIX}"
+
+Lines = dict[str, str]  # what precedes a sample's value in the text -> what follows it in OpenMetrics
+
+
+class ExemplarFile:
+    """The exemplars of this process. What cannot be written is left out: nothing is counted by them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lines: dict[str, int] = {}
+        self._numbers = count()
+        self._next: dict[str, float] = {}
+        self._file = -1
+        self._path: Path | None = None
+
+    def keep(self, key: str, exemplar: Exemplar) -> None:
+        """Write the exemplar of the sample with this key, unless the last one is younger than a second."""
+        if self._next.get(key, 0.0) > monotonic():
+            return
+        self._next[key] = monotonic() + INTERVAL
+        _, name, labels, _ = fileformat.parse_key(key.encode())
+        line = _line(name, labels, exemplar)
+        if len(line) == WIDTH:
+            with suppress(OSError):
+                descriptor = self._descriptor()  # a new file has no lines yet
+                number = self._lines.get(key)
+                if number is None:  # a signal handler may take another number meanwhile, not the same
+                    number = self._lines[key] = next(self._numbers)
+                os.pwrite(descriptor, line, number * WIDTH)
+
+    def _descriptor(self) -> int:
+        if self._path is None or not self._path.exists():
+            self.close()
+            self._path = self.folder / f"{PREFIX}{files.identity}{SUFFIX}"
+            self._path.touch()
+            self._file = files.lock_file(self._path)
+            self._lines.clear()
+            self._numbers = count()
+        return self._file
+
+    def close(self) -> None:
+        """In a forked child: the file stays the parent's."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._path = -1, None
+
+
+def _line(name: str, labels: dict[str, str], exemplar: Exemplar) -> bytes:
+    content = {
+        "name": name,
+        "labels": labels,
+        "ids": exemplar.labels,
+        "value": exemplar.value,
+        "timestamp": exemplar.timestamp,
+    }
+    return json.dumps(content).encode().ljust(WIDTH - 1) + b"\n"
+
+
+def paths(folder: Path) -> list[Path]:
+    """The files of all processes, without that of the dead."""
+    return [path for path in sorted(folder.glob(f"{PREFIX}*{SUFFIX}")) if path.name != ARCHIVE]
+
+
+def newest(found: Iterable[Path]) -> list[dict[str, Any]]:
+    """The newest exemplar of each bucket."""
+    latest: dict[tuple[object, ...], dict[str, Any]] = {}
+    for one in (one for path in found for one in _read(path)):
+        key = (one["name"], *sorted(one["labels"].items()))
+        if key not in latest or latest[key]["timestamp"] < one["timestamp"]:
+            latest[key] = one
+    return list(latest.values())
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    with suppress(OSError):
+        content = path.read_bytes()
+        for start in range(0, len(content), WIDTH):
+            with suppress(ValueError):
+                found = json.loads(content[start : start + WIDTH])
+                if isinstance(found, dict) and found.keys() >= {"name", "labels", "ids", "value", "timestamp"}:
+                    yield found
+
+
+def fold(folder: Path, dead: Iterable[Path]) -> None:
+    """Put those of dead processes into one file."""
+    gone = list(dead)
+    if not gone:
+        return
+    kept = newest([*gone, folder / ARCHIVE])
+    unseen = folder / f".{ARCHIVE}.new"
+    unseen.write_bytes(b"".join(json.dumps(one).encode().ljust(WIDTH - 1) + b"\n" for one in kept))
+    unseen.rename(folder / ARCHIVE)
+    for path in gone:
+        path.unlink(missing_ok=True)
+
+
+def read(folder: Path) -> Lines:
+    """Those of all processes."""
+    lines: Lines = {}
+    for one in newest([*paths(folder), folder / ARCHIVE]):
+        exemplar = Exemplar(one["ids"], float(one["value"]), one["timestamp"])
+        lines |= written(one["name"], tuple(one["labels"].items()), exemplar)
+    return lines
+
+
+def written(name: str, labels: Labels, exemplar: Exemplar) -> Lines:
+    """An exemplar as OpenMetrics has it, at the end of its sample's line."""
+    ids = ",".join(f'{key}="{escaped(value)}"' for key, value in sorted(exemplar.labels.items()))
+    ending = f" # {{{ids}}} {floatToGoString(exemplar.value)} {exemplar.timestamp}"
+    return {prefixes(labels, ((name, ""),))[0]: ending}

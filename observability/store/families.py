@@ -1,0 +1,113 @@
+"""A metric and all its series as text: what changed is formatted, the rest is kept from the scrape before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
+from itertools import chain, compress, count
+from operator import ne
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import escape_label_name, escape_metric_name
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
+
+Labels = tuple[tuple[str, str], ...]  # pairs of name and value
+Names = tuple[tuple[str, str], ...]  # of the samples of a series: the name, and the value of ``le`` or ""
+ABSENT = float("-nan")  # stands for a value that is not shown; told by identity
+
+
+class StoredFamily(Metric):
+    """A metric as it was at one moment; its text is there, its samples are made when somebody asks for them."""
+
+    def __init__(self, family: Family, body: str) -> None:
+        super().__init__(family.name, family.documentation, family.type)
+        del self.samples
+        self.body = body
+        self.values: Sequence[float] = family.values
+        self._series, self._names = family.series, family.names
+
+    @cached_property
+    def samples(self) -> list[Sample]:  # type: ignore[override]
+        """What the text says."""
+        lines = ((labels, name, le) for labels in self._series for name, le in self._names)
+        return [
+            Sample(name, dict(labels, le=le) if le else dict(labels), value)
+            for (labels, name, le), value in zip(lines, self.values, strict=True)
+            if value is not ABSENT
+        ]
+
+
+class Family:
+    """A metric that changes, from which snapshots are taken. All its series have samples of the same names."""
+
+    def __init__(self, name: str, documentation: str, typ: str) -> None:
+        self.name, self.documentation, self.type = name, documentation, typ
+        self.series: Sequence[Labels] = ()
+        self.names: Names = ()
+        self.values: list[float] = []  # never changed, only replaced: snapshots share it
+        self._prefixes: dict[Labels, tuple[str, ...]] = {}
+        self._parts: list[str] = []  # what precedes a value, and the value, in turn
+        self._may_be_absent = False
+        self._snapshot: StoredFamily | None = None
+
+    def arrange(self, series: Sequence[Labels], names: Names) -> None:
+        """Have these series, in this order; what is known of them stays."""
+        known = self._prefixes if names == self.names else {}
+        self.series, self.names = series, names
+        self._prefixes = {labels: known.get(labels) or prefixes(labels, names) for labels in series}
+        self._parts = [""] * (2 * len(series) * len(names))
+        self._parts[::2] = chain.from_iterable(self._prefixes.values())
+        self.values = []
+        self._snapshot = None
+
+    def put(self, values: list[float], *, may_be_absent: bool = False) -> None:
+        """The values of all series, one for each name; only those that changed are formatted."""
+        if len(values) != len(self.values):
+            self._parts[1::2] = map(number, values)
+        else:
+            for at in compress(count(), map(ne, self.values, values)):
+                self._parts[2 * at + 1] = number(values[at])
+        self.values, self._may_be_absent = values, may_be_absent
+        self._snapshot = None
+
+    def snapshot(self) -> StoredFamily:
+        """The metric as it is now; the same object as before where nothing changed."""
+        if self._snapshot is None:
+            self._snapshot = StoredFamily(self, "".join(self._present() if self._may_be_absent else self._parts))
+        return self._snapshot
+
+    def _present(self) -> Iterator[str]:
+        for at, value in enumerate(self.values):
+            if value is not ABSENT:
+                yield from self._parts[2 * at : 2 * at + 2]
+
+
+def number(value: float) -> str:
+    """A number as Go writes it, at the end of its line."""
+    return f"{value!r}\n" if -1e300 < value < 1e6 else f"{floatToGoString(value)}\n"
+
+
+def prefixes(labels: Labels, names: Names) -> tuple[str, ...]:
+    """The lines of a series, each as far as its value."""
+    if len(names) == 1:
+        return (f"{_metric(names[0][0])}{_in_braces(dict(labels))} ",)
+    given = dict(labels)
+    shared = _in_braces(given)
+    return tuple(f"{_metric(name)}{_in_braces({**given, 'le': le}) if le else shared} " for name, le in names)
+
+
+def _in_braces(labels: dict[str, str]) -> str:
+    pairs = ",".join([f'{_label(key)}="{escaped(value)}"' for key, value in sorted(labels.items())])
+    return f"{{{pairs}}}" if pairs else ""
+
+
+def escaped(value: str) -> str:
+    """A value that is no valid text must not end the scrape."""
+    if value.isascii() and value.isprintable() and "\\" not in value and '"' not in value:
+        return value
+    return value.encode("utf-8", "replace").decode().replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+_label = lru_cache(maxsize=1024)(escape_label_name)
+_metric = lru_cache(maxsize=1024)(escape_metric_name)

@@ -1,0 +1,363 @@
+"""Reads the files of all processes: the keys of each file once, later only what changed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from time import monotonic, sleep
+from weakref import WeakValueDictionary
+
+from prometheus_client.metrics import Gauge
+
+from observability.logs import warn
+
+from . import fileformat
+from .families import StoredFamily
+from .merging import NO_VALUE, Column, MergedFamily, Shape, Slot
+
+PATIENCE = 1.0  # seconds to wait for the lock of the folder
+GAUGES_WITH_PID = {"all", "liveall"}
+TYPES = {"counter", "histogram", "summary"}
+ARCHIVE = "archive"  # stands for the process in the names of files that hold what dead processes counted
+MARKER = "counter_folding.db"  # there while files are folded; prometheus_client fails on it, which is its purpose
+LOCK = ".lock"  # held by whoever reads, and alone by whoever folds
+
+
+class Kind:
+    """What a file's name says: the type of its metrics, the mode of its gauges, the process."""
+
+    def __init__(self, name: str) -> None:
+        self.type, *rest = name.removesuffix(".db").split("_")
+        self.mode, self.process = rest if self.type == "gauge" and len(rest) == 2 else ("", "_".join(rest))
+
+    @property
+    def known(self) -> bool:
+        return self.type in TYPES or (self.type == "gauge" and self.mode in Gauge._MULTIPROC_MODES)
+
+    @property
+    def live(self) -> bool:
+        """Whether its values mean nothing once the process is dead."""
+        return self.mode.startswith("live")
+
+
+Located = tuple[MergedFamily, int, Slot, str]  # the family, the number of the series, the sample, the help text
+
+
+class SourceFile:
+    """One file of one process, as far as it was read."""
+
+    def __init__(self, path: str, inode: int) -> None:
+        self.path, self.inode = path, inode
+        self.kind = Kind(os.path.basename(path))  # noqa: PTH119
+        self.rank = 0
+        self.final = False  # its process is dead and all is read
+        self.values: Sequence[float] = (0.0,)  # at the end, what it does not have
+        self.stamps: Sequence[float] = ()
+        self.families: set[MergedFamily] = set()
+        self._mark: bytes | None = None
+        self._used = fileformat.HEADER.size
+        self._entries = 0
+        self._layout = struct.Struct(f"={fileformat.HEADER.size}x")
+
+    def read(self, reader: Reader, descriptor: int) -> None:
+        """Take in what changed since the last time; raises ``Damaged``."""
+        if not self.kind.known:
+            raise fileformat.Damaged("its name is none of the store's")
+        size = os.fstat(descriptor).st_size
+        header = os.pread(descriptor, fileformat.HEADER.size, 0)
+        if len(header) < fileformat.HEADER.size:
+            raise fileformat.Damaged(f"it has {size} bytes")
+        used, tag = fileformat.HEADER.unpack(header)
+        own = tag == fileformat.TAG
+        dead = own and (self.kind.process.startswith(ARCHIVE) or not _is_locked(descriptor))
+        mark = os.pread(descriptor, fileformat.CELL, size - fileformat.CELL) if own else None
+        if mark is None or mark != self._mark or used != self._used or dead:
+            self._take(reader, os.pread(descriptor, used, 0) if 0 < used <= size else b"", used)
+        self._mark, self.final = mark, dead
+
+    def _take(self, reader: Reader, data: bytes, used: int) -> None:
+        if len(data) < used or used < self._used or used % fileformat.CELL:
+            raise fileformat.Damaged(f"{used} bytes are said to be in use")
+        if used > self._used:
+            self._plan(reader, data, used)
+        values = self._layout.unpack_from(data)
+        if self.kind.mode.endswith("mostrecent"):
+            values, self.stamps = values[::2], values[1::2]
+        values += (0.0,)
+        if values != self.values or self.stamps:
+            self.values = values
+            for family in self.families:
+                family.changed = True
+
+    def _plan(self, reader: Reader, data: bytes, used: int) -> None:
+        """Find the series of new entries; those of one series follow each other."""
+        known, locate, number = *reader.locator(self.kind), self._entries
+        cells, start = array("L"), number
+        run: list[Slot] = []
+        family: MergedFamily | None = None
+        column, series = Column(""), NO_VALUE
+        for key, cell in fileformat.entries(data, self._used, used):
+            found = known.get(key) or locate(key)
+            if found[1] != series or found[0] is not family or found[2] in run:
+                if family is not None:
+                    column.add(series, start, reader.shape(run))
+                if found[0] is not family:
+                    column = self._column(found[0], found[3])
+                family, series, start, run = found[0], found[1], number, []
+            run.append(found[2])
+            cells.append(cell)
+            number += 1
+        if family is not None:
+            column.add(series, start, reader.shape(run))
+        self._layout = reader.layout(self._layout.format + self._pattern(cells))
+        self._used, self._entries = used, number
+
+    def _pattern(self, cells: array[int]) -> str:
+        """How to skip from value to value."""
+        width = "dd" if self.kind.mode.endswith("mostrecent") else "d8x"
+        ends = [self._used // fileformat.CELL, *(cell + 2 for cell in cells)]
+        return "".join(f"{(cell - end) * fileformat.CELL}x{width}" for cell, end in zip(cells, ends, strict=False))
+
+    def _column(self, family: MergedFamily, documentation: str) -> Column:
+        column = family.columns.get(self)
+        if column is None:
+            column = family.columns[self] = Column(documentation)
+            self.families.add(family)
+        family.rearranged = True
+        return column
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return True
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Whether the process that writes the file lives: the kernel frees its lock, however it ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+class Reader:
+    """The store in one folder, read again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = os.getpid()
+        self.files: dict[str, SourceFile] = {}
+        self.families: dict[str, MergedFamily] = {}
+        self.damaged = 0  # files put aside, until they are counted
+        self._ignored: set[tuple[str, int]] = set()
+        self._shapes: dict[Shape, Shape] = {}
+        self._layouts: WeakValueDictionary[str, struct.Struct] = WeakValueDictionary()
+        self._located: dict[tuple[str, str], dict[bytes, Located]] = {}
+        self._lock = Lock()
+
+    def read(self) -> list[StoredFamily]:
+        """Every metric of all files, in the order of the files, as prometheus_client gives them."""
+        with self._lock, locked(self.folder, fcntl.LOCK_SH):
+            self._scan()
+            self._located = {}
+            self.families = {name: family for name, family in self.families.items() if family.columns}
+            for family in self.families.values():
+                family.render()
+            ordered = sorted(self.families.values(), key=MergedFamily.order)
+            return [family.snapshot() for family in ordered]
+
+    def dead_files(self) -> int:
+        """The number of files of dead processes that the last scrape saw."""
+        return sum(file.final and not file.kind.process.startswith(ARCHIVE) for file in list(self.files.values()))
+
+    def take_damaged(self) -> int:
+        """The number of files put aside since this was last asked."""
+        with self._lock:
+            found, self.damaged = self.damaged, 0
+            return found
+
+    def processes(self) -> list[int]:
+        """The ids of living processes."""
+        self.read()
+        names = {file.kind.process.partition("-")[0] for file in self.files.values() if not file.final}
+        return [int(name) for name in names if name.isdecimal() and (os.getpid() == int(name) or _runs(int(name)))]
+
+    def _scan(self) -> None:
+        found = list(listed(self.folder))
+        names = {(name, inode) for name, inode in found}
+        self._forget([file for name, file in self.files.items() if (name, file.inode) not in names])
+        self._rank(name for name, _ in found)
+        for rank, (name, inode) in enumerate(found):
+            if (name, inode) not in self._ignored:
+                self._read_one(name, inode, rank)
+
+    def _rank(self, names: Iterable[str]) -> None:
+        before = -1
+        sorted_ = True
+        for rank, name in enumerate(names):
+            if file := self.files.get(name):
+                sorted_, before, file.rank = sorted_ and file.rank > before, file.rank, rank
+        if not sorted_:
+            for family in self.families.values():
+                family.rearranged = True
+
+    def _read_one(self, name: str, inode: int, rank: int) -> None:
+        file = self.files.get(name)
+        if file and file.final:
+            return
+        if file is None:
+            file = SourceFile(str(self.folder / name), inode)
+            file.rank = rank
+        try:
+            with opened(file.path) as descriptor:
+                file.read(self, descriptor)
+            self.files[name] = file
+        except FileNotFoundError:
+            self._forget([file])
+        except (fileformat.Damaged, OSError, struct.error) as error:
+            self._put_aside(name, inode, error)
+            self._forget([file])
+        else:
+            if file.final and file.kind.live:
+                self._forget([file], keep=True)
+
+    def _forget(self, gone: Sequence[SourceFile], *, keep: bool = False) -> None:
+        """Take files out of all sums."""
+        for file in gone:
+            for family in file.families:
+                del family.columns[file]
+                family.rearranged = True
+            file.families, file.values = set(), ()
+            if not keep:
+                self.files.pop(os.path.basename(file.path), None)  # noqa: PTH119
+
+    def _put_aside(self, name: str, inode: int, error: Exception) -> None:
+        """A damaged file is renamed, so that nobody reads it; that of a living process is only left out."""
+        self._ignored.add((name, inode))
+        self.damaged += 1
+        warn(f"damaged {name}", "The file %r of the shared store is damaged, and left out: %s", name, error)
+        with suppress(OSError):
+            (self.folder / name).rename(self.folder / f"{name}.damaged")
+
+    def locator(self, kind: Kind) -> tuple[dict[bytes, Located], Callable[[bytes], Located]]:
+        """The series and slots of keys that were seen in this scrape, and what finds the others."""
+        pid = kind.process if kind.mode in GAUGES_WITH_PID else ""
+        known = self._located.setdefault((kind.type + kind.mode, pid), {})
+
+        def locate(key: bytes) -> Located:
+            known[key] = found = self._locate(kind, key)
+            return found
+
+        return known, locate
+
+    def _locate(self, kind: Kind, key: bytes) -> Located:
+        metric, sample, labels, documentation = fileformat.parse_key(key)
+        slot: Slot = sample
+        if kind.type == "histogram" and "le" in labels:
+            slot = _bound(labels.pop("le"))
+        elif kind.type == "gauge":
+            labels.pop("pid", None)
+        pairs = tuple(sorted(labels.items()))
+        if kind.mode in GAUGES_WITH_PID:
+            pairs = (*pairs, ("pid", kind.process))
+        family = self.families.get(metric)
+        if family is None:
+            family = self.families[metric] = MergedFamily(metric, documentation, kind.type, kind.mode)
+        return family, family.number(pairs), slot, documentation
+
+    def layout(self, pattern: str) -> struct.Struct:
+        """Reads all values of a file at once; one object for all files of one layout."""
+        found = self._layouts.get(pattern)
+        if found is None:
+            found = self._layouts[pattern] = struct.Struct(pattern)
+        return found
+
+    def shape(self, slots: Sequence[Slot]) -> Shape:
+        """One object for all equal shapes."""
+        shape = tuple(slots)
+        return self._shapes.setdefault(shape, shape)
+
+
+def _bound(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise fileformat.Damaged(f"a bucket has the bound {text!r:.50}") from error
+
+
+def listed(folder: Path) -> Iterator[tuple[str, int]]:
+    """Names and inodes, in the order of the folder."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".db") and not entry.name.startswith(".") and entry.name != MARKER:
+                    yield entry.name, entry.inode()
+    except OSError as error:
+        warn("store folder", "The folder of the shared store cannot be read: %s", error)
+
+
+def is_dead(path: Path) -> bool:
+    """Whether a file is one of ours, and its process has ended."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(fileformat.HEADER.size).endswith(fileformat.TAG) and is_unlocked(path)
+    return False
+
+
+def is_unlocked(path: Path) -> bool:
+    """Whether no process holds the lock of a file."""
+    with suppress(OSError), opened(str(path)) as descriptor:
+        return not _is_locked(descriptor)
+    return False
+
+
+@contextmanager
+def opened(path: str, flags: int = os.O_RDONLY) -> Iterator[int]:
+    """A descriptor for the length of a block."""
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(folder: Path, how: int) -> Iterator[bool]:
+    """Hold the lock of the folder, if it can be had in time: readers share it, a fold has it alone."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _lock_in_time(descriptor, how)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_in_time(descriptor: int, how: int) -> bool:
+    """Whether the lock could be had: a process that was stopped while it held it must not stop all others."""
+    deadline = monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic() > deadline:
+                return False
+            sleep(0.001)
+        except OSError:
+            return False
+        else:
+            return True

@@ -1,0 +1,51 @@
+"""Faults that only the kernel can make: a disk that is full or read-only, a process in a container of its own."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers import do_without, require
+
+CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+def own_container() -> list[str]:
+    """What to put before a command so that it runs as process 1 of a container."""
+    require("unshare")
+    if subprocess.run([*CONTAINER, "true"], capture_output=True).returncode:
+        do_without("This user may not start containers")
+    return CONTAINER
+
+
+@contextmanager
+def disk(folder: Path, size: str, mode: str = "rw") -> Iterator[Path]:
+    """A folder that is a disk of its own for the length of a block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"{mode},size={size}", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True).returncode:
+        do_without("This user may not mount disks")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def make_writable(folder: Path) -> None:
+    """Open a read-only disk for writing."""
+    subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
+
+
+@contextmanager
+def filled_up(folder: Path) -> Iterator[None]:
+    """No room on a disk for the length of a block."""
+    ballast = folder / "ballast"
+    room = os.statvfs(folder)
+    with ballast.open("wb") as file:
+        file.write(b"x" * room.f_bavail * room.f_frsize)
+    assert not os.statvfs(folder).f_bavail
+    try:
+        yield
+    finally:
+        ballast.unlink()

@@ -1,0 +1,132 @@
+"""What a process of a deployment does when it is told so, a line at a time; ``conftest.Recorder`` tells it."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+import prometheus_client
+
+from observability.metrics import MetricsCollector
+from observability.testing import metric_value
+
+
+def obey():
+    """Execute each line; answer with the value of an expression, and null to a statement."""
+    names = globals()
+    for line in sys.stdin:
+        code = json.loads(line)
+        try:
+            do = compile(code, code, "eval")
+        except SyntaxError:
+            do = compile(code, code, "exec")
+        print(json.dumps(eval(do, names)), flush=True)
+
+
+def record(model, times=1):
+    for _ in range(times):
+        MetricsCollector.record_ai_request(model, "success", tokens=1, cost=0.5)
+
+
+def recorded(model):
+    """What all processes recorded of a model: requests, tokens, observations of cost, their sum."""
+    names = ("ai_requests_total", "ai_tokens_total", "ai_cost_usd_count", "ai_cost_usd_sum")
+    return [metric_value(name, model=model) for name in names]
+
+
+def dropped(metric):
+    return metric_value("observability_dropped_total", metric=metric)
+
+
+def timed(action):
+    """The seconds that a call takes."""
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+def make_series(count):
+    """A metric of the host's own with so many series."""
+    made = prometheus_client.Counter("host_series", "Series of the host's own.", ["number"])
+    for number in range(count):
+        made.labels(number).inc()
+
+
+def record_in_threads(model, threads, times):
+    sys.setswitchinterval(1e-5)
+    started = [threading.Thread(target=record, args=[model, times]) for _ in range(threads)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+
+
+def fork_children(count, seconds):
+    """Fork while threads record and scrape; how many children ended well, and what the threads recorded."""
+    over, done = threading.Event(), []
+
+    def keep_recording():
+        while not over.is_set():
+            record("parent")
+            done.append(1)
+
+    def keep_scraping():
+        while not over.is_set():
+            MetricsCollector.get_metrics()
+
+    threads = [threading.Thread(target=action) for action in (keep_recording, keep_recording, keep_scraping)]
+    for thread in threads:
+        thread.start()
+    ended = 0
+    while ended < count and ends_well(fork_child(), seconds):
+        ended += 1
+    over.set()
+    for thread in threads:
+        thread.join()
+    return [ended, len(done)]
+
+
+def fork_child():
+    """A child that records once and ends."""
+    if pid := os.fork():
+        return pid
+    record("child")
+    os._exit(0)
+
+
+def ends_well(child, seconds):
+    """Whether a child ends by itself in time and without an error; one that does not is killed."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return status == 0
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def record_in_handler(in_handler, in_main, seconds):
+    """Record in a tight loop that a signal interrupts very often; how often each recorded."""
+    done = {"handler": 0, "main": 0}
+
+    def handler(number, frame):
+        in_handler(done["handler"])
+        done["handler"] += 1
+        interrupt_soon()
+
+    def interrupt_soon():
+        signal.setitimer(signal.ITIMER_REAL, 0.0003)
+
+    signal.signal(signal.SIGALRM, handler)
+    interrupt_soon()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        in_main(done["main"])
+        done["main"] += 1
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # first: a handler that still runs would start the timer again
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return [done["handler"], done["main"]]

@@ -1,0 +1,196 @@
+"""Files of dead processes are folded: no number changes, no counter falls, whenever the folding process is killed."""
+
+import math
+import os
+import signal
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from observability.store import compaction, files
+from observability.store.fileformat import TAG, make_key
+from observability.store.files import File
+from observability.store.reader import Reader
+from tests.servers import new_folder
+
+KINDS = {"counter": "total", "histogram": "sum", "summary": "sum", "gauge_sum": "", "gauge_max": "", "gauge_min": ""}
+
+
+def record(folder, kind, *amounts, name="m"):
+    """A file of this process's, with one value after another; its lock is freed as at the process's end."""
+    file = File(folder, kind)
+    for number, amount in enumerate(amounts):
+        sample = f"{name}_{KINDS.get(kind, '')}".rstrip("_")
+        cell = file.place(make_key(name, sample, ["n"], [str(number)], "Help."))
+        file.cells[cell] = amount
+    return file
+
+
+def end(file):
+    file._close()
+
+
+def dead_file(folder, kind, *amounts, **options):
+    files.renew()  # another process's name
+    end(record(folder, kind, *amounts, **options))
+
+
+def shown(folder):
+    """What a reader that knows nothing yet sees."""
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in Reader(folder).read()
+        for sample in family.samples
+    }
+
+
+def shown_by_peer(folder):
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def folder():
+    return new_folder("metrics")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_folding_changes_no_number_and_leaves_one_file(folder, kind):
+    for process in range(1, 8):
+        dead_file(folder, kind, 0.5 * process, 3.0)
+    before = shown(folder)
+    compaction.fold(folder)
+    assert len(list(folder.glob("*.db"))) == 1
+    assert shown(folder) == shown_by_peer(folder) == before
+
+
+def test_a_living_process_keeps_its_file_and_an_archive_is_folded_again(folder):
+    living = record(folder, "counter", 1.0)
+    for _ in range(3):
+        for _ in range(3):
+            dead_file(folder, "counter", 2.0)
+        compaction.fold(folder)
+        assert len(list(folder.glob("*.db"))) == 2
+    assert shown(folder) == shown_by_peer(folder) == {("m_total", ("n", "0")): 19.0}
+    living.cells[living.place(make_key("m", "m_total", ["n"], ["0"], "Help."))] += 1
+    living.cells[-1] += 1
+    assert shown(folder) == {("m_total", ("n", "0")): 20.0}
+
+
+def test_live_gauges_vanish_and_gauges_of_all_processes_are_kept_for_the_newest_of_the_dead(folder):
+    for number in range(compaction.KEPT + 5):
+        for kind in ("gauge_all", "gauge_livesum"):
+            dead_file(folder, kind, float(number))
+    compaction.fold(folder)
+    assert sorted(shown(folder).values()) == [float(number) for number in range(5, compaction.KEPT + 5)]
+    assert not list(folder.glob("gauge_live*"))
+
+
+def test_a_reader_keeps_nothing_of_series_that_are_gone(folder):
+    reader = Reader(folder)
+    for number in range(30):
+        dead_file(folder, "gauge_all", 1.0, float(number))
+        reader.read()
+    compaction.fold(folder)
+    [family] = reader.read()
+    assert len(family.samples) == 2 * compaction.KEPT
+    assert len(reader.families["m"]._numbers) == 2 * compaction.KEPT
+    dead_file(folder, "gauge_all", 1.0, 99.0)
+    assert {sample.value for sample in reader.read()[0].samples} == {1.0, 99.0, *map(float, range(22, 30))}
+
+
+def test_live_gauges_of_the_living_are_seen_beside_those_of_the_dead(folder):
+    for _ in range(3):
+        dead_file(folder, "gauge_livesum", 5.0)
+        files.renew()
+        living = record(folder, "gauge_livesum", 1.0)
+        dead_file(folder, "gauge_livesum", 5.0)
+        assert set(shown(folder).values()) == {1.0}
+        end(living)
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=2, max_size=8), st.data())
+def test_no_sum_is_lower_than_before_in_its_last_bit(amounts, data):
+    folder = new_folder("metrics")
+    living = [amount for amount in amounts if data.draw(st.booleans())]
+    open_files = []
+    for amount in amounts:
+        if amount in living:
+            files.renew()
+            open_files.append(record(folder, "counter", amount))
+        else:
+            dead_file(folder, "counter", amount)
+    before, by_peer = shown(folder), shown_by_peer(folder)
+    compaction.fold(folder)
+    for key, value in shown(folder).items():
+        assert value >= before[key]
+        assert math.isclose(value, before[key], rel_tol=1e-12)
+    assert all(value >= by_peer[key] for key, value in shown_by_peer(folder).items())
+    for file in open_files:
+        end(file)
+
+
+def steps_of_a_fold(folder, killed_at=None):
+    """Fold in a child that is killed before its n-th change of the folder; the number of changes that it made."""
+    child = os.fork()
+    if child:
+        return os.WEXITSTATUS(os.waitpid(child, 0)[1])
+    seen = 0
+
+    def count(event, arguments):
+        nonlocal seen
+        if event in {"os.rename", "os.remove", "open"} and str(folder) in str(arguments[0]):
+            if seen == killed_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            seen += 1
+
+    sys.addaudithook(count)
+    compaction.fold(folder)
+    os._exit(seen)
+
+
+def filled(kinds=("counter", "gauge_max", "histogram")):
+    folder = new_folder("metrics")
+    for process in range(3):
+        for kind in kinds:
+            dead_file(folder, kind, 0.1 * process, 7.0, name=f"m_{kind}")
+    return folder
+
+
+def test_a_fold_that_is_killed_at_any_step_loses_and_doubles_nothing():
+    steps = steps_of_a_fold(filled())
+    assert steps > 30
+    for step in range(steps):
+        folder = filled()
+        before = shown(folder)
+        steps_of_a_fold(folder, killed_at=step)
+        try:
+            by_peer = shown_by_peer(folder)
+        except (RuntimeError, FileNotFoundError):
+            pass  # a scrape that fails is no fall
+        else:
+            assert by_peer == pytest.approx(before, rel=1e-12)
+        compaction.mend(folder)
+        assert shown(folder) == shown_by_peer(folder) == pytest.approx(before, rel=1e-12)
+        compaction.fold(folder)
+        assert shown(folder) == shown_by_peer(folder) == pytest.approx(before, rel=1e-12)
+        assert sorted(path.name.partition("_archive")[0] for path in folder.glob("*.db")) == [
+            "counter",
+            "gauge_max",
+            "histogram",
+        ]
+
+
+def test_our_own_files_say_that_they_are_ours(folder):
+    dead_file(folder, "counter", 1.0)
+    [path] = folder.glob("*.db")
+    assert path.read_bytes()[4:8] == TAG

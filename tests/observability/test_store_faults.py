@@ -1,0 +1,395 @@
+"""The store under real faults: killed workers, damaged files, full disks, lost folders, forks, threads and signals."""
+
+import os
+import random
+import shutil
+import signal
+import struct
+import time
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import median, quantiles
+
+import httpx2
+import pytest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+
+from tests.kernel import disk, filled_up, make_writable, own_container
+from tests.servers import new_folder
+from tests.site import eventually, repeatedly
+
+VIEWS = {"DJANGO_SETTINGS_MODULE": "tests.observability.site_settings"}
+# Workers are forks of the master: a new one is there at once, and begins with what the master recorded.
+FORKED = {"GUNICORN_CMD_ARGS": "--preload"}
+COUNTERS = ("_total", "_count", "_sum", "_bucket")
+
+
+@pytest.fixture
+def folder():
+    """The folder of a store that several processes share."""
+    return new_folder("metrics")
+
+
+def on(folder, **environment):
+    return VIEWS | {"PROMETHEUS_MULTIPROC_DIR": str(folder)} | environment
+
+
+def answered(site, path):
+    """The status of an answer, or None where the worker was killed before it gave one."""
+    try:
+        return site.get(path).status_code
+    except httpx2.TransportError:
+        return None
+
+
+def kill(processes):
+    for process in processes:
+        os.kill(process, signal.SIGKILL)
+
+
+def falls(scrapes):
+    """Counters that one scrape shows lower than the one before it, or no longer."""
+    return [
+        (sample, before[sample], after.get(sample))
+        for before, after in pairwise(scrapes)
+        for sample in before
+        if sample[0].endswith(COUNTERS) and after.get(sample, 0) < before[sample]
+    ]
+
+
+# Processes that die
+
+
+def answers_reached(load, number):
+    return load.count(200) >= number
+
+
+def test_workers_killed_fifty_times_under_load_lose_nothing_that_was_answered(site, folder):
+    with site(env=on(folder, **FORKED)) as running, site(env=on(folder), workers=1) as watching:
+        with repeatedly(watching.samples) as scrapes, repeatedly(lambda: answered(running, "/ok"), threads=4) as load:
+            for round_ in range(1, 51):
+                kill(running.processes[1:])
+                eventually(partial(answers_reached, load, 5 * round_), True)
+        assert set(load) <= {200, None}
+        assert load.count(200) <= watching.value("http_requests_total", endpoint="/ok") <= len(load)
+        assert not falls(scrapes)
+        assert len(scrapes) > 20
+
+
+def test_forty_recycled_workers_leave_few_files_and_a_fast_scrape(site, folder, recorder):
+    watching = recorder(folder)
+    with site(env=on(folder, GUNICORN_CMD_ARGS="--preload --max-requests 1"), workers=1) as running:
+        assert running.get("/ok").status_code == 200
+        fresh = seconds_of_scrape(watching)
+        ask_often(running, 40)
+        eventually(lambda: scraped_files(watching, folder) <= 20, True)
+        assert watching.do("metric_value('http_requests_total', endpoint='/ok', status='200')") == 41
+        assert seconds_of_scrape(watching) < 2 * fresh + 0.01
+
+
+def scraped_files(recorder, folder):
+    """The number of files after a scrape, which may fold those of the dead."""
+    recorder.do("len(MetricsCollector.get_metrics())")
+    return len(files(folder))
+
+
+def files(folder):
+    return list(Path(folder).glob("*.db"))
+
+
+def seconds_of_scrape(recorder):
+    return median(recorder.do("timed(MetricsCollector.get_metrics)") for _ in range(9))
+
+
+def test_requests_in_progress_of_killed_workers_are_gone_without_a_server_hook(site):
+    with site(env=VIEWS | FORKED) as running:
+        with repeatedly(lambda: answered(running, "/slow?seconds=1"), threads=5):
+            eventually(lambda: running.value("http_requests_in_progress") > 3, True)
+            kill(running.processes[1:])
+        eventually(lambda: running.value("http_requests_in_progress"), 1)  # the scrape itself
+
+
+def test_requests_in_progress_in_a_container_are_gone_when_it_dies_though_its_process_id_lives_elsewhere(
+    folder, recorder
+):
+    """It is process 1 in its container, and there is a process 1 wherever anyone looks from."""
+    watching, container = recorder(folder), recorder(folder, own_container())
+    in_progress = "metric_value('http_requests_in_progress')"
+    container.do("from observability.metrics import http_requests_in_progress")
+    container.do("http_requests_in_progress.labels('GET').inc(3)")
+    assert watching.do(in_progress) == 3
+    container.kill()
+    eventually(lambda: watching.do(in_progress), 0)
+
+
+# Process ids that come again
+
+
+def test_a_process_starts_and_records_though_the_files_of_its_process_id_are_damaged(folder, recorder):
+    first = recorder(folder, own_container())
+    first.do("record('model')")
+    first.kill()
+    foreign = [f"{kind}_1.db" for kind in ("counter", "histogram", "gauge_livesum", "gauge_mostrecent")]
+    for path in {*files(folder), *(folder / name for name in foreign)}:
+        path.write_bytes(b"\xff" * 1000)
+    second = recorder(folder, own_container())
+    second.do("record('model')")
+    assert second.do("recorded('model')") == [1, 1, 1, 0.5]
+
+
+def test_two_containers_with_one_process_id_on_one_volume_lose_nothing(folder, recorder):
+    containers = [recorder(folder, own_container()) for _ in range(2)]
+    assert [container.do("os.getpid()") for container in containers] == [1, 1]
+    for container in containers:
+        container.tell("record('model', 3000)")
+    for container in containers:
+        container.answer()
+    watching = recorder(folder)
+    for process in (watching, *containers):
+        assert process.do("recorded('model')") == [6000, 6000, 6000, 3000]
+
+
+def test_a_process_is_not_taken_for_dead_in_a_container_that_cannot_see_it(folder, recorder):
+    """Its process id there is nobody's, or another's; what it records after a look from there counts all the same."""
+    recording, container = recorder(folder), recorder(folder, own_container())
+    recording.do("from observability.metrics import http_requests_in_progress")
+    for number in range(1, 6):
+        recording.do("http_requests_in_progress.labels('GET').inc()")
+        recording.do("record('model', 10)")
+        assert container.do("metric_value('http_requests_in_progress')") == number
+        assert container.do("recorded('model')[0]") == 10 * number
+
+
+# Files that are damaged
+
+
+def store_file(key):
+    """The used part of a file, as prometheus_client writes it, with three counters of this key's form."""
+    path = new_folder("file") / "counter_1.db"
+    written = MmapedDict(str(path))
+    for number in range(3):
+        written.write_value(key.replace("NUMBER", str(number)), 7.0, 0.0)
+    used = written._used
+    written.close()
+    return path.read_bytes()[:used]
+
+
+GOOD = store_file(mmap_key("planted", "planted_total", ["number"], ["NUMBER"], "Planted."))
+DAMAGES = {
+    "empty": b"",
+    "cut in its header": GOOD[:3],
+    "cut in an entry": GOOD[:-20],
+    "garbage": random.Random(1).randbytes(4096),
+    "a used length beyond its end": struct.pack("i", 1 << 30) + GOOD[4:],
+    "an entry's length beyond its end": GOOD[:8] + struct.pack("i", 1 << 20) + GOOD[12:],
+    "an entry's length below 0": GOOD[:8] + struct.pack("i", -8) + GOOD[12:],
+    "invalid UTF-8": GOOD.replace(b"planted", b"plan\xffed"),
+    "invalid JSON": GOOD.replace(b'["planted"', b'{"planted"'),
+    "JSON of another form": store_file('{"NUMBER": 1}'),
+    "a name that is no text": store_file('[1, 2, {"a": "NUMBER"}, 3]'),
+}
+
+
+@pytest.fixture(scope="module")
+def living(site):
+    """A site that recorded something and goes on to: shared by the tests that leave it as they found it."""
+    with site(env=VIEWS, workers=2) as running:
+        for _ in range(10):
+            assert running.get("/ok").status_code == 200
+        yield running
+
+
+@contextmanager
+def planted(site, name, content):
+    """A file beside those of the site, of a process that wrote it an hour ago."""
+    path = Path(site.env["PROMETHEUS_MULTIPROC_DIR"]) / name
+    path.write_bytes(content)
+    os.utime(path, (time.time() - 3600,) * 2)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_put_aside_and_all_the_rest_is_exact(living, damage):
+    requests = living.value("http_requests_total", endpoint="/ok")
+    put_aside = living.value("observability_store_damaged_files_total")
+    with planted(living, f"counter_{10_000_000 + list(DAMAGES).index(damage)}.db", DAMAGES[damage]) as path:
+        assert living.get("/ok").status_code == 200
+        assert living.value("http_requests_total", endpoint="/ok") == requests + 1
+        assert living.value("planted_total") == 0
+        assert not path.exists()
+    assert DAMAGES[damage] in [other.read_bytes() for other in path.parent.rglob("*") if other.is_file()]
+    assert living.value("observability_store_damaged_files_total") == put_aside + 1
+    assert path.name in living.log
+
+
+def test_a_sound_file_that_prometheus_client_wrote_is_counted(living):
+    """So that the tests of damaged files can fail."""
+    with planted(living, "counter_10000100.db", GOOD):
+        assert living.value("planted_total") == 21
+
+
+@pytest.mark.parametrize("name", ["notes.db", "oddity_7.db", "gauge_7.db", "gauge_unknown_7.db"])
+def test_a_file_whose_name_is_not_of_the_store_fails_no_scrape(living, name):
+    requests = living.value("http_requests_total", endpoint="/ok")
+    with planted(living, name, GOOD):
+        assert living.get("/ok").status_code == 200
+        assert living.value("http_requests_total", endpoint="/ok") == requests + 1
+
+
+# Disks and folders
+
+
+def test_a_disk_that_fills_up_stops_the_recording_and_not_the_site(site, folder):
+    with disk(folder, "6m"), site(env=on(folder)) as running:
+        assert running.get("/record").status_code == 200
+        with filled_up(folder):
+            eventually(lambda: health_after_recording(running, 300), 0)
+            for path in ["/ok", "/record?models=300", "/nowhere"] * 5:
+                assert running.get(path).status_code in {200, 404}
+            eventually(lambda: running.value("observability_dropped_total", reason="store_full") > 0, True)
+            assert len(warnings(running)) <= 3 * len(running.processes[1:])
+        eventually(lambda: health_after_recording(running, 300), 1)
+        eventually(lambda: counted_of_twenty(running, "/record", "ai_requests_total", model="model-0"), 20)
+
+
+def health_after_recording(site, models):
+    assert site.get(f"/record?models={models}").status_code == 200
+    return site.value("observability_store_healthy")
+
+
+def warnings(site):
+    return [line for line in site.log.splitlines() if "WARNING observability" in line]
+
+
+def test_a_site_starts_on_a_full_disk_and_records_when_there_is_room(site, folder):
+    with disk(folder, "4m"), ExitStack() as stack:
+        with filled_up(folder):
+            running = stack.enter_context(site(env=on(folder), workers=1))
+            ask_often(running)
+            assert running.value("observability_store_healthy") == 0
+        eventually(lambda: health_after_recording(running, 1), 1)
+        before = running.value("http_requests_total", endpoint="/ok")
+        ask_often(running)
+        assert running.value("http_requests_total", endpoint="/ok") == before + 20
+
+
+def remove_files(folder):
+    for path in folder.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize("wipe", [shutil.rmtree, remove_files], ids=["the folder", "its files"])
+def test_a_folder_that_is_wiped_while_the_site_runs_comes_back(site, folder, wipe):
+    with site(env=on(folder, **FORKED)) as running:
+        ask_often(running)
+        wipe(folder)
+        eventually(lambda: counted_of_twenty(running, "/ok", "http_requests_total", endpoint="/ok"), 20)
+        assert running.value("observability_store_healthy") == 1
+
+
+def counted_of_twenty(site, path, name, **labels):
+    """How many of twenty requests are counted: all, when every worker records again."""
+    before = site.value(name, **labels)
+    ask_often(site, path=path)
+    return site.value(name, **labels) - before
+
+
+def ask_often(site, times=20, path="/ok"):
+    """Requests for all workers; each has to be answered."""
+    for _ in range(times):
+        assert site.get(path).status_code == 200
+
+
+def test_a_site_starts_on_a_read_only_folder_and_records_there_when_it_may(site, folder):
+    with disk(folder, "4m", mode="ro"), site(env=on(folder), workers=1) as running:
+        ask_often(running)
+        assert running.value("observability_store_healthy") == 0
+        assert "observability.W002" in running.manage("check").stderr
+        make_writable(folder)
+        eventually(lambda: health_after_recording(running, 1), 1)
+        ask_often(running)
+        assert running.manage("dump_metrics", "--name", "http_requests_total").stdout.count("/ok")
+
+
+def test_a_site_starts_where_its_folder_cannot_be_made(site, folder):
+    file = folder / "file"
+    file.write_text("not a folder")
+    with site(env=on(file / "metrics"), workers=1) as running:
+        ask_often(running)
+        assert running.value("http_requests_total", endpoint="/ok") == 20
+        assert running.value("observability_store_healthy") == 0
+
+
+# Threads, forks and signals
+
+
+def test_sixty_four_threads_are_counted_exactly(folder, recorder):
+    recording = recorder(folder)
+    recording.do("record_in_threads('model', threads=64, times=200)", seconds=60)
+    assert recording.do("recorded('model')") == [12800, 12800, 12800, 6400]
+    assert recorder(folder).do("recorded('model')") == [12800, 12800, 12800, 6400]
+
+
+def test_of_two_hundred_forks_while_threads_record_and_scrape_none_hangs_and_all_are_counted(folder, recorder):
+    recording = recorder(folder)
+    ended, recorded = recording.do("fork_children(200, seconds=5)", seconds=60)
+    assert ended == 200
+    assert recording.do("recorded('child')") == [200, 200, 200, 100]
+    assert recording.do("recorded('parent')") == [recorded, recorded, recorded, recorded / 2]
+    eventually(lambda: scraped_files(recording, folder) <= 20, True)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "lambda number: record('model')",
+        "lambda number: record(f'model-{number % 400}')",
+        "lambda number: MetricsCollector.record_ai_request('model', 'success', tokens=-1)",
+    ],
+    ids=["of one series", "of new series", "of a bad value"],
+)
+def test_a_record_in_a_signal_handler_never_hangs_and_is_counted_or_dropped(folder, recorder, call):
+    recording = recorder(folder)
+    handled, done = recording.do(f"record_in_handler({call}, {call}, seconds=1.5)", seconds=10)
+    assert handled > 100
+    counted = recording.do("metric_value('ai_requests_total')")
+    assert counted >= done
+    assert counted + recording.do("dropped('ai_requests_total')") == handled + done
+
+
+def test_a_metric_of_the_hosts_own_never_hangs_in_a_signal_handler(folder, recorder):
+    recording = recorder(folder)
+    recording.do("counter = prometheus_client.Counter('host', 'The host has it.')")
+    increment = "lambda number: counter.inc()"
+    handled, done = recording.do(f"record_in_handler({increment}, {increment}, seconds=1.5)", seconds=10)
+    assert handled > 100
+    assert recording.do("metric_value('host_total') + dropped('host_total')") == handled + done
+
+
+# Scrapes
+
+
+def test_scrapers_that_hammer_are_answered_or_refused_and_other_requests_are_not_held_up(site, folder, recorder):
+    recorder(folder).do("make_series(20_000)")
+    with site(env=on(folder)) as running:
+        ask_often(running)
+        without = slowest_percent(running)
+        with repeatedly(lambda: running.metrics().status_code, threads=8) as statuses:
+            eventually(lambda: len(statuses) >= 8, True)
+            during = slowest_percent(running)
+        assert set(statuses) <= {200, 503}
+        assert statuses.count(200) >= 8
+        assert during < 2 * without + 0.5
+
+
+def slowest_percent(site, seconds=4):
+    """The 99th percentile of the seconds that a request takes, over some seconds."""
+    times, deadline = [], time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        times.append(site.get("/ok").elapsed.total_seconds())
+    return quantiles(times, n=100)[-1]

@@ -1,0 +1,119 @@
+"""The store reads and writes the files of prometheus_client: byte for byte the same text, either way round."""
+
+import os
+import re
+import shutil
+from contextlib import ExitStack, contextmanager
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from observability import exposition
+from observability.store.reader import Reader
+from tests.observability.recordings import MODES, NAMES, Metrics, Process, declarations, recordings, values_kept
+from tests.servers import new_folder
+
+# Identifiers of processes that live, or that are no process ids: the live gauges of others are not shown.
+IDENTIFIERS = [os.getpid(), os.getppid(), 1, "uwsgi-1", "worker.2"]
+EXAMPLES = count()
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@contextmanager
+def fresh_folder():
+    folder = new_folder("format")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def text_of_prometheus_client(folder):
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))
+    return generate_latest(registry).decode()
+
+
+def text_of_ours(reader):
+    return exposition.to_text(list(reader.read())).decode()
+
+
+@FEW
+@given(data=st.data())
+def test_the_text_of_prometheus_clients_files_is_the_same_to_the_byte_at_first_and_after_each_change(data):
+    made = data.draw(declarations())
+    with fresh_folder() as folder, ExitStack() as stack:
+        processes = [Process(folder, identifier) for identifier in data.draw(st.permutations(IDENTIFIERS))]
+        for process in processes:
+            stack.callback(process.close)
+        reader = Reader(folder)
+        for _ in range(data.draw(st.integers(1, 4))):
+            for number, process in enumerate(processes[: data.draw(st.integers(1, len(processes)))]):
+                declared = [versions[number % 2] for versions in made]
+                for recording in data.draw(st.lists(recordings(declared), max_size=5)):
+                    process.record(recording)
+            assert text_of_ours(reader) == text_of_prometheus_client(folder)
+
+
+@pytest.fixture
+def recording(recorder):
+    """A process that records into our own files what hypothesis drew."""
+    folder = new_folder("metrics")
+    process = recorder(folder)
+    process.folder = folder
+    process.do("from math import inf, nan")
+    process.do("from tests.observability.recordings import Declaration, Metrics, Recording")
+    process.do("metrics = Metrics()")
+    return process
+
+
+@FEW
+@given(data=st.data())
+def test_prometheus_client_reads_from_our_files_what_was_recorded(data, recording):
+    example = f"example_{next(EXAMPLES)}_"  # all examples are in one folder
+    made = [versions[0] for versions in data.draw(declarations(NAMES.map(example.__add__)))]
+    drawn = data.draw(st.lists(recordings(made), max_size=20))
+    recording.do(f"[metrics.record(each) for each in {drawn!r}] and None")
+    assert read_by_prometheus_client(recording.folder, example) == recorded_in_memory(drawn)
+
+
+def recorded_in_memory(drawn):
+    metrics = Metrics()
+    with values_kept(values.MutexValue):
+        for each in drawn:
+            metrics.record(each)
+    return {sample: repr(value) for sample, value in metrics.samples().items()}  # NaN is not equal to itself
+
+
+def read_by_prometheus_client(folder, prefix):
+    """Every sample by its name and labels, without the process id that gauges have."""
+    return {
+        (sample.name, frozenset((label, value) for label, value in sample.labels.items() if label != "pid")): repr(
+            sample.value
+        )
+        for family in MultiProcessCollector(None, str(folder)).collect()
+        for sample in family.samples
+        if family.name.startswith(prefix)
+    }
+
+
+def test_info_and_enum_of_the_host_are_shown_though_prometheus_client_keeps_them_in_no_file(recording):
+    recording.do("prometheus_client.Info('build', 'The build.').info({'branch': 'main'})")
+    recording.do("prometheus_client.Enum('task', 'The task.', states=['idle', 'busy']).state('busy')")
+    text = recording.do("MetricsCollector.get_metrics().decode()")
+    assert 'build_info{branch="main"} 1.0' in text
+    assert 'task{task="busy"} 1.0' in text
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_gauges_of_a_process_that_died_are_kept_unless_they_are_live(mode, recorder):
+    folder = new_folder("metrics")
+    dying = recorder(folder)
+    dying.do(f"prometheus_client.Gauge('level', 'Level.', multiprocess_mode={mode!r}).set(7)")
+    dying.kill()
+    text = recorder(folder).do("MetricsCollector.get_metrics().decode()")
+    assert bool(re.search(r"^level(\{.+\})? 7\.0$", text, re.MULTILINE)) == (not mode.startswith("live"))
