@@ -13,6 +13,7 @@ from django.db import transaction
 
 from automation.models import Job, Step
 from automation.transitions import finish_job, finish_step, start_job, start_step
+from observability.exemplars import exemplar
 
 logger = logging.getLogger(__name__)
 
@@ -165,8 +166,9 @@ def run(job: Job, watch: Callable[[Step], None] = _ignore) -> Job:
 
     `watch` is called with each step when it begins and when it ends.
     """
-    if start_job(job):
-        _execute(job, watch)
+    with exemplar(job_id=job.pk):
+        if start_job(job):
+            _execute(job, watch)
     job.refresh_from_db()
     return job
 

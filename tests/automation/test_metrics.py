@@ -8,8 +8,10 @@ import pytest
 from automation import jobs
 from automation.models import AIRequest, Job
 from automation.transitions import finish_job, start_job
+from observability.exposition import snapshot, to_openmetrics
 from observability.testing import assert_increases, metric_value
 from tests.automation.conftest import TOKEN, rolled_back
+from tests.site import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -171,3 +173,12 @@ def test_a_job_with_a_request_of_unknown_cost_has_no_known_cost(run_job, job_typ
         assert_increases("automation_jobs_total", status="success"),
     ):
         run_job(job_type(lambda run: spend(run, Decimal("0.25"), None)))
+
+
+def test_the_duration_of_a_job_is_shown_with_the_job_as_its_example(check):
+    def is_shown():
+        """At most one a second is kept of each bucket."""
+        job = check("/")
+        return f'# {{job_id="{job.pk}"}}' in to_openmetrics(snapshot(["automation_job_duration_seconds"])).decode()
+
+    eventually(is_shown, True)
