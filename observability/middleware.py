@@ -220,14 +220,18 @@ def endpoint(route: str | None) -> str:
 
 
 @lru_cache(maxsize=16)  # methods are ten at the most
-def _in_progress_gauge(method: str) -> Callable[[float], None]:
-    return metrics.adder(metrics.series(metrics.http_requests_in_progress, method))
+def _in_progress_gauge(method: str) -> Any:
+    return metrics.series(metrics.http_requests_in_progress, method)._value
 
 
 def in_progress(method: str, change: int) -> None:
     """Requests being handled now."""
     try:
-        _in_progress_gauge(method)(change)
+        gauge = _in_progress_gauge(method)
+        if (
+            change > 0 or gauge.get() > 0
+        ):  # what began while the store was full was not counted, and its end is not either
+            gauge.inc(change)
     except Exception as error:
         _report(error)
 

@@ -58,6 +58,8 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client
 # These describe whichever process happens to answer; over several processes such a number jumps about.
 OF_ONE_PROCESS = (ProcessCollector, PlatformCollector, GCCollector)
 
+WITH_EXEMPLARS = {"counter", "histogram", "gaugehistogram"}
+
 _reader: Reader | None = None
 
 
@@ -100,11 +102,18 @@ def collect(*registries: CollectorRegistry) -> Iterator[Metric]:
     """Every metric family with its samples: those of all processes, and what custom collectors give."""
     if path := folder():
         compaction.mend(path)
-        yield from reader(path).read()
+        live = _names_of_functions(*registries)
+        yield from (family for family in reader(path).read() if family.name not in live)
         compaction.fold_when_due(reader(path))
     for registry in registries:
         for collector in list(registry._collector_to_names):
             yield from _collect_in_files(collector) if path else _collect_in_memory(collector)
+
+
+def _names_of_functions(*registries: CollectorRegistry) -> set[str]:
+    """Gauges that a function gives: what is in their files nobody set."""
+    collectors = (one for registry in registries for one in list(registry._collector_to_names))
+    return {one._name for one in collectors if isinstance(one, Gauge) and memory.has_function(one)}
 
 
 def exemplar_lines(*registries: CollectorRegistry) -> Lines:
@@ -143,10 +152,21 @@ def _collect_in_memory(collector: Collector) -> list[Metric]:
 def _collect_one(collector: Collector) -> list[Metric]:
     """A collector of the host's that fails takes nothing but itself out of the scrape."""
     try:
-        return list(collector.collect())
+        return [_sound(family) for family in collector.collect()]
     except Exception as error:
         warn(f"collector {type(collector).__qualname__}", "The collector %r failed: %r", collector, error)
         return []
+
+
+def _sound(family: Metric) -> Metric:
+    """The family with samples that every format can write: a number, labels of text, exemplars where they may be."""
+    result = Metric(family.name, family.documentation, family.type, family.unit)
+    keeps_exemplars = family.type in WITH_EXEMPLARS
+    for sample in family.samples:
+        labels = {name: str(value) for name, value in sample.labels.items()}
+        exemplar = sample.exemplar if keeps_exemplars else None
+        result.samples.append(sample._replace(value=float(sample.value), labels=labels, exemplar=exemplar))
+    return result
 
 
 def renew_locks(*registries: CollectorRegistry) -> None:

@@ -20,7 +20,7 @@ from . import fileformat
 
 Cells = Any  # a memoryview of doubles: the type checker knows those of bytes only
 NOWHERE = 1 << 60  # the cell of a value that has no place in a file
-NO_CELLS: Cells = memoryview(b"").cast("d")  # a file that is not open: each access is an IndexError
+NO_CELLS: Cells = memoryview(bytearray()).cast("d")  # a file that is not open: each access is an IndexError
 INTERRUPTED = "interrupted"
 WHAT_TELLS_OF_FAULTS = '["observability_dropped"'  # such keys may use the last bytes of a file that cannot grow
 RESERVE = 4096  # bytes

@@ -57,10 +57,9 @@ class HeldFamily(Family):
 
 def children_of(metric: MetricWrapperBase) -> list[Any]:
     """What holds values: the children of a metric with labels, else the metric itself."""
-    if metric._is_parent():
-        with metric._lock:
-            return list(metric._metrics.values())
-    return [metric]
+    # Without prometheus_client's lock, for which a signal handler that makes a series would wait: a list of the values
+    # of a dictionary is made in one step.
+    return list(metric._metrics.values()) if metric._is_parent() else [metric]
 
 
 def values_of(metric: Any) -> list[Any]:

@@ -6,6 +6,8 @@ import os
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
@@ -230,3 +232,20 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _see_forks_of_uwsgi() -> None:
+    """uWSGI forks its workers without telling Python, unless it is asked to."""
+    uwsgi = import_module("uwsgi")  # within that server only
+    other_hook = getattr(uwsgi, "post_fork_hook", None)
+
+    def after_fork() -> None:
+        _after_fork_in_child()
+        if other_hook:
+            other_hook()
+
+    uwsgi.post_fork_hook = after_fork  # type: ignore[attr-defined]
+
+
+with suppress(ImportError):
+    _see_forks_of_uwsgi()

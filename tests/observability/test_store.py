@@ -71,6 +71,42 @@ print(json.dumps(str(store.folder())))
     assert list(folder.glob("counter_*.db"))
 
 
+FORKED = """
+import ctypes, os, sys, types
+uwsgi = types.ModuleType("uwsgi"); sys.modules["uwsgi"] = uwsgi
+import json, django
+django.setup()
+from prometheus_client import Counter, Gauge
+from observability.testing import metric_value
+counted, level = Counter("forked_total", "d"), Gauge("forked_level", "d", multiprocess_mode="max")
+counted.inc(); level.set(1)
+fork = ctypes.PyDLL(None).fork if {behind_python} else os.fork
+for number in range(4):
+    if not (child := fork()):
+        if {behind_python}: uwsgi.post_fork_hook()
+        level.set(10 + number)
+        for _ in range(5000): counted.inc()
+        os._exit(0)
+    os.waitpid(child, 0) if number % 2 else None
+while True:
+    try: os.wait()
+    except ChildProcessError: break
+print(json.dumps([metric_value("forked_total"), metric_value("forked_level")]))
+"""
+
+
+@pytest.mark.parametrize("behind_python", [False, True], ids=["os.fork", "as uWSGI forks"])
+def test_what_forked_children_count_and_set_is_exact(behind_python):
+    env = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "tests.observability.site_settings",
+        "PROMETHEUS_MULTIPROC_DIR": str(new_folder("metrics")),
+    }
+    command = [sys.executable, "-c", FORKED.replace("{behind_python}", str(behind_python))]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [20_001, 13]
+
+
 EARLY = """
 import json
 from prometheus_client import Counter, Gauge, Histogram, Summary
@@ -111,3 +147,36 @@ def test_metrics_that_were_made_before_the_app_was_loaded_are_shown_with_all_the
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [3, 5, 8, 2, 2, 4, 2]
+
+
+ODD = """
+from prometheus_client import REGISTRY, Gauge
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from decimal import Decimal
+from observability import exposition
+Gauge("depth", "d").set_function(lambda: 42)
+class Odd:
+    def __init__(self, *samples): self.samples = samples
+    def collect(self):
+        family = Metric("odd", "d", "gauge")
+        for sample in self.samples: family.add_sample("odd", *sample)
+        yield family
+REGISTRY.register(Odd(({"number": 7}, Decimal("1.5")), ({"number": "8"}, 2, None, "no exemplar")))
+class Bad(Odd):
+    def describe(self): return []
+REGISTRY.register(Bad(({}, None)))
+families = exposition.snapshot(["odd", "depth"])
+content = exposition.to_dict(families)
+exposition.to_openmetrics(families)
+print(json.dumps([exposition.to_text(families).decode(), [s["value"] for s in content["odd"]["samples"]]]))
+"""
+
+
+@pytest.mark.parametrize("folder", [{}, {"PROMETHEUS_MULTIPROC_DIR": ""}], ids=["in the store", "in memory"])
+def test_what_a_collector_of_the_hosts_gives_fits_every_format_or_is_left_out(own_process, folder):
+    text, values = own_process(ODD, **folder)
+    assert 'odd{number="7"} 1.5' in text
+    assert "depth 42.0" in text
+    assert "depth{" not in text
+    assert values == [1.5, 2]
