@@ -44,7 +44,9 @@ def watch(request: HttpRequest, response: StreamingHttpResponse, observer: Obser
 
 def _watch_content(request: HttpRequest, response: StreamingHttpResponse, observer: Observer) -> Callable[[], None]:
     under_asgi = hasattr(request, "scope")
+    length = response.headers.get("Content-Length", "")
     stream = _Watch(response.status_code, observer, headers_are_out=under_asgi)
+    stream.length = int(length) if length.isdecimal() else None
     read: Any = stream.read_async if response.is_async else stream.read
     response.streaming_content = read(response.streaming_content)
     if response.is_async != under_asgi:
@@ -82,6 +84,7 @@ class _Watch:
     def __init__(self, status: int, observer: Observer, *, headers_are_out: bool) -> None:
         self.status, self.observer = status, observer
         self.headers_are_out = headers_are_out  # before the first part; a WSGI server waits with them
+        self.length: int | None = None  # where the client knows it, and may leave when it has it all
         self.served = False  # by the response's own iteration, which is watched in place of its content
         self.begun = False
         self.sent = 0
@@ -115,15 +118,21 @@ class _Watch:
         """The same, awaited."""
         try:
             async for part in begin():
+                if self._completes(part):
+                    await _let_news_arrive()
                 self._before(part)
                 yield part
                 self.sent += len(part)
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
+            if not self._completes(b""):
+                await _let_news_arrive()
         except BaseException as error:
             self._broken(error)
             raise
         self.observer.finish(self.status, self.sent)
+
+    def _completes(self, part: bytes) -> bool:
+        """Whether the client has all that it was promised with this part."""
+        return self.length is not None and self.sent + len(part) >= self.length
 
     def _before(self, part: bytes) -> None:
         if part and not self.begun:
@@ -136,6 +145,12 @@ class _Watch:
             return
         self.observer.broken(error)
         self.observer.finish(self.status if self.headers_are_out else 500, self.sent)
+
+
+async def _let_news_arrive() -> None:
+    """Be cancelled here, if the client went away during the parts before."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 class Converted(StreamingHttpResponse):
