@@ -120,11 +120,11 @@ def test_threads_that_make_a_removed_file_again_lose_no_line_and_close_no_descri
             file.keep(KEY % "first", Exemplar({"a": "b"}, 1, 1.0))
             [path] = exemplars.paths(tmp_path)
             path.unlink()
-            before = len(os.listdir("/proc/self/fd"))
+            before = len(list(Path("/proc/self/fd").iterdir()))
             with ThreadPoolExecutor(8) as pool:
                 list(pool.map(lambda n, file=file: file.keep(KEY % n, Exemplar({"a": "b"}, 1, 1.0)), range(8)))
             assert not failed
-            assert len(os.listdir("/proc/self/fd")) == before
+            assert len(list(Path("/proc/self/fd").iterdir())) == before
             assert not is_unlocked(path)
             assert {one["labels"]["n"] for one in exemplars.newest([path])} == {str(n) for n in range(8)}
             file.close()
