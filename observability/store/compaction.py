@@ -20,10 +20,12 @@ import fcntl
 import json
 import math
 import os
+import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from observability.logs import warn
 
@@ -35,17 +37,30 @@ KEPT = 8  # files with gauges of mode "all" that outlive their process: each is 
 PREPARED, DONE = ".folding", ".folded"  # the journal, before and after step 6
 MARKER_CONTENT = fileformat.HEADER.pack(1 << 20, b"") + fileformat.LENGTH.pack(1 << 30)
 
+FAULTS = (
+    OSError,
+    fileformat.Damaged,
+    struct.error,
+    ValueError,
+    TypeError,
+)  # what a foreign file may raise
+
 Entry = tuple[float, float]  # value, time stamp
 Content = dict[bytes, Entry]
 
 
 def fold_when_due(reader: Reader) -> None:
-    """Fold after a scrape that saw many files of dead processes."""
-    if reader.dead_files() > DEAD_FILES:
+    """Fold after a scrape that saw many files of dead processes; what is wrong with them does not end the scrape."""
+    if reader.dead_files() - _kept(reader) > DEAD_FILES:
         try:
             fold(reader.folder)
-        except (OSError, fileformat.Damaged) as error:
+        except FAULTS as error:
             warn("store fold", "Files of dead processes cannot be folded: %s", error)
+
+
+def _kept(reader: Reader) -> int:
+    """How many of the dead files that the last scrape saw a fold would leave as they are."""
+    return min(KEPT, sum(file.final and file.kind.mode == "all" for file in list(reader.files.values())))
 
 
 def fold(folder: Path) -> None:
@@ -59,20 +74,31 @@ def fold(folder: Path) -> None:
 
 
 def mend(folder: Path) -> None:
-    """Finish or undo the fold of a process that was killed in the middle."""
-    if any((folder / journal).exists() for journal in (PREPARED, DONE)):
-        with locked(folder, fcntl.LOCK_EX) as alone, suppress(OSError):
-            if alone:
-                _mend(folder)
+    """Finish or undo the fold of a process that was killed in the middle, where this process has access."""
+    with suppress(OSError):
+        if any((folder / journal).exists() for journal in (PREPARED, DONE)):
+            with locked(folder, fcntl.LOCK_EX) as alone:
+                if alone:
+                    _mend(folder)
 
 
 def _mend(folder: Path) -> None:
     for journal, key in ((DONE, "old"), (PREPARED, "new")):
         path = folder / journal
-        with suppress(FileNotFoundError, ValueError):
-            _remove(folder, json.loads(path.read_text())[key])
+        with suppress(FileNotFoundError, ValueError, RecursionError):  # no journal, or none that can be read
+            _remove(folder, _names(json.loads(path.read_text() if path.is_file() else ""), key))
         (folder / MARKER).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+
+
+def _names(journal: Any, key: str) -> list[str]:
+    """The names that a journal has under this key; whoever wrote it, none leads out of the folder."""
+    names = journal.get(key) if isinstance(journal, dict) else None
+    return [name for name in names if _is_plain(name)] if isinstance(names, list) else []
+
+
+def _is_plain(name: object) -> bool:
+    return isinstance(name, str) and Path(name).name == name and name.endswith((".db", ".new"))
 
 
 def _dead(folder: Path) -> dict[str, list[str]]:
@@ -103,16 +129,18 @@ class _Fold:
 
     def __init__(self, folder: Path, kind: Kind, prefix: str, dead: Sequence[str]) -> None:
         self.folder, self.kind, self.prefix = folder, kind, prefix
-        self.before = [name for name, _ in listed(folder) if name.rpartition("_")[0] == prefix]
-        archives = [name for name in self.before if Kind(name).process.startswith(ARCHIVE)]
-        number = max((int(Kind(name).process.removeprefix(f"{ARCHIVE}-")) for name in archives), default=0) + 1
+        names = [name for name, _ in listed(folder) if name.rpartition("_")[0] == prefix]
+        archives = [name for name in names if Kind(name).process.startswith(ARCHIVE)]
+        self.contents = dict(_readable(folder, names))
+        self.before = list(self.contents)
         self.old = [name for name in self.before if name in dead or name in archives]
-        self.new = f"{prefix}_{ARCHIVE}-{number}.db"
+        self.new = f"{prefix}_{ARCHIVE}-{max(map(_number, archives), default=0) + 1}.db"
         self.unseen = f".{self.new}.new"
-        self.contents = {name: _content(folder / name) for name in self.before}
 
     def run(self) -> None:
         """The steps of the module's docstring."""
+        if not self.old:
+            return
         archive = self._merged()
         self._write(PREPARED, json.dumps({"old": self.old, "new": [self.new, self.unseen]}).encode())
         try:
@@ -120,7 +148,7 @@ class _Fold:
             self._write(MARKER, MARKER_CONTENT)
             (self.folder / self.unseen).rename(self.folder / self.new)
             self._raise(archive)
-        except OSError:
+        except BaseException:
             _mend(self.folder)  # as if it had been killed
             raise
         (self.folder / PREPARED).rename(self.folder / DONE)
@@ -179,10 +207,26 @@ MERGES: dict[str, Callable[[Entry, Entry], Entry]] = {
 }
 
 
+def _number(archive: str) -> int:
+    number = Kind(archive).process.removeprefix(f"{ARCHIVE}-")
+    return int(number) if number.isdecimal() else 0
+
+
+def _readable(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, Content]]:
+    """The files that can be read; the others count nothing, and stay as they are."""
+    for name in names:
+        with suppress(*FAULTS):
+            yield name, _content(folder / name)
+
+
 def _content(path: Path) -> Content:
+    if not path.is_file():
+        raise fileformat.Damaged(f"{path.name} is no file")
     data = path.read_bytes()
+    if len(data) < fileformat.HEADER.size:
+        raise fileformat.Damaged(f"{path.name} has {len(data)} bytes")
     (used, _) = fileformat.HEADER.unpack_from(data)
-    if not 0 < used <= len(data):
+    if not 0 < used <= len(data) or used % fileformat.CELL:
         raise fileformat.Damaged(f"{used} bytes are said to be in use in {path.name}")
     cells = memoryview(data)[:used].cast("d")
     content: Content = {}

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,6 +23,7 @@ from . import fileformat, files
 from .families import Labels, escaped, prefixes
 
 WIDTH = 1024  # bytes of a line
+LARGEST = 1e300  # a whole number that a float can hold
 INTERVAL = 1.0  # seconds between two exemplars of one bucket
 PREFIX, SUFFIX = "exemplars_", ".jsonl"
 ARCHIVE = f"{PREFIX}archive{SUFFIX}"
@@ -37,7 +37,7 @@ class ExemplarFile:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lines: dict[str, int] = {}
-        self._numbers = count()
+        self._changing = False
         self._next: dict[str, float] = {}
         self._file = -1
         self._path: Path | None = None
@@ -47,31 +47,50 @@ class ExemplarFile:
         if self._next.get(key, 0.0) > monotonic():
             return
         self._next[key] = monotonic() + INTERVAL
-        _, name, labels, _ = fileformat.parse_key(key.encode())
-        line = _line(name, labels, exemplar)
-        if len(line) == WIDTH:
-            with suppress(OSError):
+        # Not all that may be raised: a time limit of the host's, from a signal handler, must not be lost here.
+        with suppress(OSError, ValueError, TypeError, fileformat.Damaged):
+            _, name, labels, _ = fileformat.parse_key(key.encode())
+            line = _line(name, labels, exemplar)
+            if len(line) == WIDTH:
+                self._write(key, line)
+
+    def _write(self, key: str, line: bytes) -> None:
+        with files.lock:
+            if self._changing:
+                return  # a signal handler within the change that it interrupted
+            try:
+                self._changing = True
                 descriptor = self._descriptor()  # a new file has no lines yet
-                number = self._lines.get(key)
-                if number is None:  # a signal handler may take another number meanwhile, not the same
-                    number = self._lines[key] = next(self._numbers)
-                os.pwrite(descriptor, line, number * WIDTH)
+                os.pwrite(descriptor, line, self._lines.setdefault(key, len(self._lines)) * WIDTH)
+            finally:
+                self._changing = False
 
     def _descriptor(self) -> int:
         if self._path is None or not self._path.exists():
             self.close()
-            self._path = self.folder / f"{PREFIX}{files.identity}{SUFFIX}"
-            self._path.touch()
-            self._file = files.lock_file(self._path)
-            self._lines.clear()
-            self._numbers = count()
+            self._create()
         return self._file
+
+    def _create(self) -> None:
+        name = f"{PREFIX}{files.identity}{SUFFIX}"
+        unseen = self.folder / f".{name}.new"  # a fold must not take it for a dead process's
+        unseen.touch()
+        descriptor = files.lock_file(unseen)
+        try:
+            unseen.rename(self.folder / name)
+        except OSError:
+            os.close(descriptor)
+            unseen.unlink(missing_ok=True)
+            raise
+        self._lines.clear()
+        self._file, self._path = descriptor, self.folder / name
 
     def close(self) -> None:
         """In a forked child: the file stays the parent's."""
-        if self._file >= 0:
-            os.close(self._file)
-        self._file, self._path = -1, None
+        with files.lock:
+            descriptor, self._file, self._path = self._file, -1, None
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def _line(name: str, labels: dict[str, str], exemplar: Exemplar) -> bytes:
@@ -102,12 +121,31 @@ def newest(found: Iterable[Path]) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
     with suppress(OSError):
-        content = path.read_bytes()
+        content = path.read_bytes() if path.is_file() else b""
         for start in range(0, len(content), WIDTH):
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 found = json.loads(content[start : start + WIDTH])
-                if isinstance(found, dict) and found.keys() >= {"name", "labels", "ids", "value", "timestamp"}:
+                if _is_exemplar(found):
                     yield found
+
+
+def _is_exemplar(found: Any) -> bool:
+    """Whether a line has all that it needs, of the right types."""
+    return (
+        isinstance(found, dict)
+        and found.keys() >= {"name", "labels", "ids", "value", "timestamp"}
+        and isinstance(found["name"], str)
+        and all(map(_is_text, (found["labels"], found["ids"])))
+        and all(map(_is_number, (found["value"], found["timestamp"])))
+    )
+
+
+def _is_text(found: object) -> bool:
+    return isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
+
+
+def _is_number(found: object) -> bool:
+    return isinstance(found, float) or (type(found) is int and abs(found) < LARGEST)
 
 
 def fold(folder: Path, dead: Iterable[Path]) -> None:
@@ -117,7 +155,8 @@ def fold(folder: Path, dead: Iterable[Path]) -> None:
         return
     kept = newest([*gone, folder / ARCHIVE])
     unseen = folder / f".{ARCHIVE}.new"
-    unseen.write_bytes(b"".join(json.dumps(one).encode().ljust(WIDTH - 1) + b"\n" for one in kept))
+    lines = (_line(one["name"], one["labels"], Exemplar(one["ids"], one["value"], one["timestamp"])) for one in kept)
+    unseen.write_bytes(b"".join(line for line in lines if len(line) == WIDTH))
     unseen.rename(folder / ARCHIVE)
     for path in gone:
         path.unlink(missing_ok=True)

@@ -53,7 +53,38 @@ def test_what_they_counted_before_and_after_is_in_the_store(tmp_path):
 
 def test_what_prometheus_client_wrote_into_files_of_its_own_counts_once(tmp_path):
     assert run(EARLY + RECORD + SHOW, tmp_path) == EXPECTED
-    assert list(tmp_path.glob("counter_*[0-9].db"))
+
+
+LOWEST = """
+import json, os
+import prometheus_client as p
+for mode, value in {"min": 50, "max": -5, "all": 7}.items():
+    p.Gauge(f"early_{mode}", "Early.", multiprocess_mode=mode).set(value)
+import django; django.setup()
+from observability import store
+samples = [s for family in store.collect() for s in family.samples if s.name.startswith("early_")]
+print(json.dumps(sorted([s.name, s.value] for s in samples)))
+"""
+
+
+def test_no_emptied_file_is_left_that_shows_gauges_as_0(tmp_path):
+    assert run(LOWEST, tmp_path) == [["early_all", 7], ["early_max", -5], ["early_min", 50]]
+    assert all("-" in path.name for path in tmp_path.glob("*.db"))
+
+
+def test_a_file_with_a_value_that_was_not_moved_stays_and_goes_on(tmp_path):
+    code = """
+import json, os
+import prometheus_client as p
+moved, own = p.Counter("moved", "Early."), p.Counter("own", "Of the host's.", registry=None)
+moved.inc(2); own.inc()
+import django; django.setup()
+from observability.testing import metric_value
+moved.inc(); own.inc()
+print(json.dumps([metric_value("moved_total"), metric_value("own_total")]))
+"""
+    assert run(code, tmp_path) == [3, 2]
+    assert [path for path in tmp_path.glob("counter_*.db") if "-" not in path.name]
 
 
 def test_another_process_sees_it(tmp_path):

@@ -1,8 +1,10 @@
 """Files of dead processes are folded: no number changes, no counter falls, whenever the folding process is killed."""
 
+import json
 import math
 import os
 import signal
+import struct
 import sys
 
 import pytest
@@ -194,3 +196,74 @@ def test_our_own_files_say_that_they_are_ours(folder):
     dead_file(folder, "counter", 1.0)
     [path] = folder.glob("*.db")
     assert path.read_bytes()[4:8] == TAG
+
+
+@pytest.mark.parametrize("journal", [compaction.PREPARED, compaction.DONE])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", "1", "null", "[" * 100_000, '{"old": 1, "new": 1}', '{"old": [1, "a\\u0000.db"], "new": [[]]}'],
+)
+def test_a_journal_that_is_none_is_removed(folder, journal, text):
+    (folder / journal).write_text(text)
+    compaction.mend(folder)
+    assert not (folder / journal).exists()
+
+
+def test_no_journal_removes_anything_but_files_of_the_store(folder):
+    victim, inside = folder.parent / f"{folder.name}-victim.db", folder / "notes.txt"
+    names = [f"../{victim.name}", str(victim), inside.name, "..", "counter_1.db"]
+    for journal in (compaction.PREPARED, compaction.DONE):
+        for path in (victim, inside, folder / "counter_1.db"):
+            path.touch()
+        (folder / journal).write_text(json.dumps({"old": names, "new": names}))
+        compaction.mend(folder)
+        assert victim.exists()
+        assert inside.exists()
+        assert not (folder / "counter_1.db").exists()
+    victim.unlink()
+
+
+def test_a_folder_without_access_is_left_alone(folder, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(compaction.Path, "exists", refuse)
+    compaction.mend(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"\1", b"\x09\0\0\0" + bytes(60), b"\xff" * 64])
+def test_a_foreign_file_that_cannot_be_read_keeps_no_other_from_being_folded(folder, content):
+    for amount in range(3):
+        dead_file(folder, "counter", float(amount))
+    foreign = {folder / name for name in ("counter_5.db", "counter_archive-x.db", "counter_archive.db")}
+    for path in foreign:
+        path.write_bytes(content)
+    compaction.fold(folder)
+    assert set(folder.glob("*.db")) == {*foreign, folder / "counter_archive-1.db"}
+    assert shown(folder) == {("m_total", ("n", "0")): 3.0}
+
+
+def test_a_fold_that_fails_does_not_end_the_scrape(folder, monkeypatch):
+    def fail(*_):
+        raise struct.error
+
+    for _ in range(compaction.DEAD_FILES + 1):
+        dead_file(folder, "counter", 1.0)
+    reader = Reader(folder)
+    reader.read()
+    monkeypatch.setattr(compaction, "_write_archive", fail)
+    before = sorted(folder.glob("*"))
+    compaction.fold_when_due(reader)
+    assert sorted(folder.glob("*")) == before  # as if it had never begun
+
+
+def test_files_that_are_kept_anyway_are_no_reason_to_fold(folder, monkeypatch):
+    for number in range(compaction.KEPT + compaction.DEAD_FILES + 2):
+        dead_file(folder, "gauge_all", float(number))
+    folds, fold = [], compaction.fold
+    monkeypatch.setattr(compaction, "fold", lambda where: (folds.append(where), fold(where)))
+    reader = Reader(folder)
+    for _ in range(3):
+        reader.read()
+        compaction.fold_when_due(reader)
+    assert len(folds) == 1

@@ -1,16 +1,23 @@
 """An observation carries the ids of its trace and its job, over all processes, to the OpenMetrics output."""
 
+import json
+import os
 import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
+from prometheus_client.samples import Exemplar
 
 from observability import exposition
 from observability.exemplars import current, exemplar
 from observability.metrics import MetricsCollector
+from observability.store import exemplars, files
+from observability.store.reader import is_unlocked
 
 RECORD = """
 from observability.exemplars import exemplar
@@ -89,3 +96,101 @@ def test_without_exemplars_the_plain_text_is_what_it_was():
     with exemplar(job_id=1):
         MetricsCollector.record_notion_request("plain", "success", 0.2)
     assert b" # {" not in MetricsCollector.get_metrics()
+
+
+KEY = '["m", "m_total", {"n": "%s"}, "Help."]'
+
+
+def test_threads_that_make_a_removed_file_again_lose_no_line_and_close_no_descriptor_of_another(tmp_path, monkeypatch):
+    failed, close = [], os.close
+
+    def watch(descriptor):
+        try:
+            close(descriptor)
+        except OSError as error:
+            failed.append(error)
+            raise
+
+    monkeypatch.setattr(os, "close", watch)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(200):
+            file = exemplars.ExemplarFile(tmp_path)
+            file.keep(KEY % "first", Exemplar({"a": "b"}, 1, 1.0))
+            [path] = exemplars.paths(tmp_path)
+            path.unlink()
+            before = len(list(Path("/proc/self/fd").iterdir()))
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(lambda n, file=file: file.keep(KEY % n, Exemplar({"a": "b"}, 1, 1.0)), range(8)))
+            assert not failed
+            assert len(list(Path("/proc/self/fd").iterdir())) == before
+            assert not is_unlocked(path)
+            assert {one["labels"]["n"] for one in exemplars.newest([path])} == {str(n) for n in range(8)}
+            file.close()
+            path.unlink()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_signal_handler_within_a_change_of_the_file_gives_way(tmp_path, monkeypatch):
+    file, lock_file = exemplars.ExemplarFile(tmp_path), files.lock_file
+
+    def interrupted(path):
+        file.keep(KEY % "of the handler", Exemplar({}, 1, 1.0))
+        return lock_file(path)
+
+    monkeypatch.setattr(files, "lock_file", interrupted)
+    file.keep(KEY % "interrupted", Exemplar({}, 1, 1.0))
+    assert [one["labels"]["n"] for one in exemplars.newest(exemplars.paths(tmp_path))] == ["interrupted"]
+    file.close()
+
+
+def test_a_new_file_is_locked_when_it_gets_its_name(tmp_path, monkeypatch):
+    seen, rename = [], Path.rename
+
+    def look(path, target):
+        seen.append((is_unlocked(path), exemplars.paths(tmp_path)))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", look)
+    file = exemplars.ExemplarFile(tmp_path)
+    file.keep(KEY % "a", Exemplar({}, 1, 1.0))
+    assert seen == [(False, [])]
+    file.close()
+
+
+def test_what_cannot_be_kept_is_left_out(tmp_path):
+    file = exemplars.ExemplarFile(tmp_path / "not there")
+    file.keep(KEY % "a", Exemplar({}, 1, 1.0))
+    file.keep("no key", Exemplar({}, 1, 1.0))
+    file.keep(KEY % "b", Exemplar({"a": object()}, 1, 1.0))
+
+
+GOOD = {"name": "m", "labels": {}, "ids": {}, "value": 1, "timestamp": 1.5}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 1023,
+        "1",
+        *(
+            json.dumps(GOOD | wrong)
+            for wrong in (
+                {"name": 1},
+                {"labels": []},
+                {"labels": {"a": 1}},
+                {"ids": {"a": None}},
+                {"value": "x"},
+                {"value": 10**400},
+                {"timestamp": None},
+                {"timestamp": True},
+            )
+        ),
+    ],
+)
+def test_a_line_that_is_no_exemplar_is_left_out(tmp_path, line):
+    width = exemplars.WIDTH - 1
+    (tmp_path / "exemplars_1-a.jsonl").write_text(f"{line:<{width}}\n{json.dumps(GOOD):<{width}}\n")
+    assert exemplars.read(tmp_path) == {"m ": " # {} 1.0 1.5"}
