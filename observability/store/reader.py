@@ -183,7 +183,8 @@ class Reader:
             self._scan()
             self._located = {}
             self.families = {key: family for key, family in self.families.items() if family.columns}
-            return [snapshot for family in self._shown() if (snapshot := _rendered(family))]
+            rendered = [family for family in self._shown() if _renders(family)]
+            return [family.snapshot() for family in sorted(rendered, key=MergedFamily.order)]
 
     def _shown(self) -> list[MergedFamily]:
         """One of each name: after a deploy that changed a metric's type or a gauge's mode, the newest."""
@@ -197,7 +198,7 @@ class Reader:
                     "The metric %r has files of several types or modes: the newest is shown, the others are left out",
                     family.name,
                 )
-        return sorted(shown.values(), key=MergedFamily.order)
+        return list(shown.values())
 
     def dead_files(self) -> int:
         """The number of files of dead processes that the last scrape saw."""
@@ -336,14 +337,15 @@ class Reader:
         return self._shapes.setdefault(shape, shape)
 
 
-def _rendered(family: MergedFamily) -> StoredFamily | None:
-    """A metric as it is now; None for one that cannot be shown, which must not end the scrape."""
+def _renders(family: MergedFamily) -> bool:
+    """Bring the text of a metric up to date; one that cannot be shown must not end the scrape."""
     try:
         family.render()
-        return family.snapshot()
+        family.snapshot()
     except Exception as error:
         warn(f"render {family.name}", "The metric %r of the shared store is left out: %r", family.name, error)
-        return None
+        return False
+    return True
 
 
 def _bound(text: str) -> float:
