@@ -33,6 +33,10 @@ class Damaged(Exception):
     """A file that does not hold to the format."""
 
 
+class Unfinished(Exception):
+    """A file that another process is about to make."""
+
+
 class Key(NamedTuple):
     """What a key says."""
 
@@ -65,11 +69,24 @@ def entries(data: bytes, start: int, used: int) -> Iterator[tuple[bytes, int]]:
 
 
 def parse_key(text: bytes) -> Key:
-    """The parts of a key."""
+    """The parts of a key; raises ``Damaged`` for whatever is none."""
     try:
-        metric, sample, labels, documentation = json.loads(text.decode())
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError among them
+        found = json.loads(text.decode())
+        key = Key(*found) if type(found) is list and len(found) == len(Key._fields) else None
+        valid = key is not None and _is_typed(key) and _is_named(key)
+    except (ValueError, RecursionError) as error:  # UnicodeError and JSONDecodeError among them
         raise Damaged(f"the key {text!r:.200} is none: {error}") from error
-    if type(labels) is not dict or set(map(type, (metric, sample, documentation, *labels.values()))) != {str}:
+    if key is None or not valid:
         raise Damaged(f"the key {text!r:.200} is none")
-    return Key(metric, sample, labels, documentation)
+    return key
+
+
+def _is_typed(key: Key) -> bool:
+    texts = (key.metric, key.sample, key.help)
+    return type(key.labels) is dict and {*map(type, (*texts, *key.labels.values()))} == {str}
+
+
+def _is_named(key: Key) -> bool:
+    """Whether all names can be shown; raises ``UnicodeError`` for a lone surrogate, which a value may have."""
+    names = (key.metric, key.sample, *key.labels)
+    return all(names) and bool("".join(names).encode())

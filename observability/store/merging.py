@@ -24,6 +24,7 @@ class Numbers(Protocol):
     """What a file holds; the last value stands for what it does not have."""
 
     rank: int
+    newness: tuple[bool, float]
     values: Sequence[float]
     stamps: Sequence[float]
 
@@ -89,6 +90,10 @@ class MergedFamily(Family):
         """Where it comes first in the files."""
         file, column = next(iter(self.columns.items()))
         return file.rank, column.starts[0]
+
+    def newness(self) -> tuple[bool, float]:
+        """Of its newest file, to choose among metrics of one name."""
+        return max(file.newness for file in self.columns)
 
     def render(self) -> None:
         """Format what changed."""

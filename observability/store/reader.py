@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from weakref import WeakValueDictionary
 
 from prometheus_client.metrics import Gauge
@@ -22,6 +23,8 @@ from .families import StoredFamily
 from .merging import NO_VALUE, Column, MergedFamily, Shape, Slot
 
 PATIENCE = 1.0  # seconds to wait for the lock of the folder
+SECONDS_TO_MAKE = 5.0  # until then a file that has nothing yet is taken for one that prometheus_client makes just now
+TOO_MANY_OPEN = {errno.EMFILE, errno.ENFILE}
 GAUGES_WITH_PID = {"all", "liveall"}
 TYPES = {"counter", "histogram", "summary"}
 ARCHIVE = "archive"  # stands for the process in the names of files that hold what dead processes counted
@@ -52,11 +55,11 @@ Located = tuple[MergedFamily, int, Slot, str]  # the family, the number of the s
 class SourceFile:
     """One file of one process, as far as it was read."""
 
-    def __init__(self, path: str, inode: int) -> None:
-        self.path, self.inode = path, inode
+    def __init__(self, path: str, inode: int, rank: int) -> None:
+        self.path, self.inode, self.rank = path, inode, rank
         self.kind = Kind(os.path.basename(path))  # noqa: PTH119
-        self.rank = 0
         self.final = False  # its process is dead and all is read
+        self.newness = (False, 0.0)  # whether its process is known to live, and when it was changed before it was seen
         self.values: Sequence[float] = (0.0,)  # at the end, what it does not have
         self.stamps: Sequence[float] = ()
         self.families: set[MergedFamily] = set()
@@ -66,16 +69,22 @@ class SourceFile:
         self._layout = struct.Struct(f"={fileformat.HEADER.size}x")
 
     def read(self, reader: Reader, descriptor: int) -> None:
-        """Take in what changed since the last time; raises ``Damaged``."""
+        """Take in what changed since the last time; raises ``Damaged`` and ``Unfinished``."""
         if not self.kind.known:
             raise fileformat.Damaged("its name is none of the store's")
-        size = os.fstat(descriptor).st_size
+        archived = self.kind.process.startswith(ARCHIVE)
+        ended = archived or not _is_locked(descriptor)  # before all else: what comes after the look would be lost
         header = os.pread(descriptor, fileformat.HEADER.size, 0)
+        status = os.fstat(descriptor)
+        size = status.st_size
+        if not header.strip(b"\0") and time() - status.st_mtime < SECONDS_TO_MAKE:
+            raise fileformat.Unfinished
         if len(header) < fileformat.HEADER.size:
             raise fileformat.Damaged(f"it has {size} bytes")
         used, tag = fileformat.HEADER.unpack(header)
         own = tag == fileformat.TAG
-        dead = own and (self.kind.process.startswith(ARCHIVE) or not _is_locked(descriptor))
+        dead = own and ended
+        self.newness = (own and not ended, 0.0 if archived else self.newness[1] or status.st_mtime)
         mark = os.pread(descriptor, fileformat.CELL, size - fileformat.CELL) if own else None
         if mark is None or mark != self._mark or used != self._used or dead:
             self._take(reader, os.pread(descriptor, used, 0) if 0 < used <= size else b"", used)
@@ -160,7 +169,7 @@ class Reader:
         self.folder = folder
         self.process = os.getpid()
         self.files: dict[str, SourceFile] = {}
-        self.families: dict[str, MergedFamily] = {}
+        self.families: dict[tuple[str, str, str], MergedFamily] = {}  # by name, type and mode
         self.damaged = 0  # files put aside, until they are counted
         self._ignored: set[tuple[str, int]] = set()
         self._shapes: dict[Shape, Shape] = {}
@@ -173,11 +182,23 @@ class Reader:
         with self._lock, locked(self.folder, fcntl.LOCK_SH):
             self._scan()
             self._located = {}
-            self.families = {name: family for name, family in self.families.items() if family.columns}
-            for family in self.families.values():
-                family.render()
-            ordered = sorted(self.families.values(), key=MergedFamily.order)
-            return [family.snapshot() for family in ordered]
+            self.families = {key: family for key, family in self.families.items() if family.columns}
+            rendered = [family for family in self._shown() if _renders(family)]
+            return [family.snapshot() for family in sorted(rendered, key=MergedFamily.order)]
+
+    def _shown(self) -> list[MergedFamily]:
+        """One of each name: after a deploy that changed a metric's type or a gauge's mode, the newest."""
+        shown: dict[str, MergedFamily] = {}
+        for family in self.families.values():
+            other = shown.setdefault(family.name, family)
+            if other is not family:
+                shown[family.name] = max(other, family, key=MergedFamily.newness)
+                warn(
+                    f"kinds {family.name}",
+                    "The metric %r has files of several types or modes: the newest is shown, the others are left out",
+                    family.name,
+                )
+        return list(shown.values())
 
     def dead_files(self) -> int:
         """The number of files of dead processes that the last scrape saw."""
@@ -196,13 +217,28 @@ class Reader:
         return [int(name) for name in names if name.isdecimal() and (os.getpid() == int(name) or _runs(int(name)))]
 
     def _scan(self) -> None:
-        found = list(listed(self.folder))
+        found = self._listed()
         names = {(name, inode) for name, inode in found}
         self._forget([file for name, file in self.files.items() if (name, file.inode) not in names])
         self._rank(name for name, _ in found)
         for rank, (name, inode) in enumerate(found):
             if (name, inode) not in self._ignored:
                 self._read_one(name, inode, rank)
+
+    def _listed(self) -> list[tuple[str, int]]:
+        """What is in the folder; what was there, where that cannot be seen now."""
+        try:
+            return list(listed(self.folder))
+        except OSError as error:
+            warn("store folder", "The folder of the shared store cannot be read: %s", error)
+            if isinstance(error, FileNotFoundError):
+                return []
+            if not self.files:
+                raise
+        return sorted(((name, file.inode) for name, file in self.files.items()), key=self._rank_of)
+
+    def _rank_of(self, listed_file: tuple[str, int]) -> int:
+        return self.files[listed_file[0]].rank
 
     def _rank(self, names: Iterable[str]) -> None:
         before = -1
@@ -215,22 +251,24 @@ class Reader:
                 family.rearranged = True
 
     def _read_one(self, name: str, inode: int, rank: int) -> None:
-        file = self.files.get(name)
-        if file and file.final:
+        known = self.files.get(name)
+        if known and known.final:
             return
-        if file is None:
-            file = SourceFile(str(self.folder / name), inode)
-            file.rank = rank
+        file = known or SourceFile(str(self.folder / name), inode, rank)
         try:
             with opened(file.path) as descriptor:
                 file.read(self, descriptor)
-            self.files[name] = file
         except FileNotFoundError:
             self._forget([file])
-        except (fileformat.Damaged, OSError, struct.error) as error:
+        except fileformat.Unfinished:
+            pass
+        except (fileformat.Damaged, struct.error) as error:
             self._put_aside(name, inode, error)
             self._forget([file])
+        except OSError as error:
+            self._leave(name, error)
         else:
+            self.files[name] = file
             if file.final and file.kind.live:
                 self._forget([file], keep=True)
 
@@ -243,6 +281,12 @@ class Reader:
             file.families, file.values = set(), ()
             if not keep:
                 self.files.pop(os.path.basename(file.path), None)  # noqa: PTH119
+
+    def _leave(self, name: str, error: OSError) -> None:
+        """What is known of a file that cannot be read now stays; a scrape that would lack much must not be shown."""
+        warn(f"unreadable {name}", "The file %r of the shared store cannot be read now: %s", name, error)
+        if error.errno in TOO_MANY_OPEN and name not in self.files:
+            raise error
 
     def _put_aside(self, name: str, inode: int, error: Exception) -> None:
         """A damaged file is renamed, so that nobody reads it; that of a living process is only left out."""
@@ -273,9 +317,11 @@ class Reader:
         pairs = tuple(sorted(labels.items()))
         if kind.mode in GAUGES_WITH_PID:
             pairs = (*pairs, ("pid", kind.process))
-        family = self.families.get(metric)
+        family = self.families.get((metric, kind.type, kind.mode))
         if family is None:
-            family = self.families[metric] = MergedFamily(metric, documentation, kind.type, kind.mode)
+            family = self.families[metric, kind.type, kind.mode] = MergedFamily(
+                metric, documentation, kind.type, kind.mode
+            )
         return family, family.number(pairs), slot, documentation
 
     def layout(self, pattern: str) -> struct.Struct:
@@ -291,28 +337,43 @@ class Reader:
         return self._shapes.setdefault(shape, shape)
 
 
-def _bound(text: str) -> float:
+def _renders(family: MergedFamily) -> bool:
+    """Bring the text of a metric up to date; one that cannot be shown must not end the scrape."""
     try:
-        return float(text)
-    except ValueError as error:
-        raise fileformat.Damaged(f"a bucket has the bound {text!r:.50}") from error
+        family.render()
+        family.snapshot()
+    except Exception as error:
+        warn(f"render {family.name}", "The metric %r of the shared store is left out: %r", family.name, error)
+        return False
+    return True
+
+
+def _bound(text: str) -> float:
+    with suppress(ValueError):
+        bound = float(text)
+        if bound == bound:  # no NaN
+            return bound
+    raise fileformat.Damaged(f"a bucket has the bound {text!r:.50}")
 
 
 def listed(folder: Path) -> Iterator[tuple[str, int]]:
-    """Names and inodes, in the order of the folder."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(".db") and not entry.name.startswith(".") and entry.name != MARKER:
-                    yield entry.name, entry.inode()
-    except OSError as error:
-        warn("store folder", "The folder of the shared store cannot be read: %s", error)
+    """Names and inodes of the files, in the order of the folder; raises ``OSError`` where it cannot be read."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if (
+                name.endswith(".db")
+                and not name.startswith(".")
+                and name != MARKER
+                and entry.is_file(follow_symlinks=False)
+            ):
+                yield name, entry.inode()
 
 
 def is_dead(path: Path) -> bool:
     """Whether a file is one of ours, and its process has ended."""
-    with suppress(OSError), path.open("rb") as file:
-        return file.read(fileformat.HEADER.size).endswith(fileformat.TAG) and is_unlocked(path)
+    with suppress(OSError), opened(str(path)) as descriptor:
+        return os.pread(descriptor, fileformat.HEADER.size, 0).endswith(fileformat.TAG) and not _is_locked(descriptor)
     return False
 
 
@@ -325,8 +386,8 @@ def is_unlocked(path: Path) -> bool:
 
 @contextmanager
 def opened(path: str, flags: int = os.O_RDONLY) -> Iterator[int]:
-    """A descriptor for the length of a block."""
-    descriptor = os.open(path, flags, 0o666)
+    """A descriptor for the length of a block; that of a FIFO is there at once, that of a link is refused."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
     try:
         yield descriptor
     finally:
@@ -337,14 +398,23 @@ def opened(path: str, flags: int = os.O_RDONLY) -> Iterator[int]:
 def locked(folder: Path, how: int) -> Iterator[bool]:
     """Hold the lock of the folder, if it can be had in time: readers share it, a fold has it alone."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError:
+        descriptor = _open_lock(folder / LOCK)
+    except OSError as error:
+        warn("store lock", "The lock of the shared store cannot be opened, its files are not folded: %s", error)
         yield False
         return
     try:
         yield _lock_in_time(descriptor, how)
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    """Of another user's file too: to be locked it need not be writable. Linux refuses O_CREAT for it under /tmp."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
 
 
 def _lock_in_time(descriptor: int, how: int) -> bool:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import resource
 import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import prometheus_client
 
@@ -38,6 +40,18 @@ def recorded(model):
 
 def dropped(metric):
     return metric_value("observability_dropped_total", metric=metric)
+
+
+def exhaust_descriptors(spare):
+    """Open so many that only a few more can be opened."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    opened = []
+    with suppress(OSError):
+        while True:
+            opened.append(os.dup(0))
+    for _ in range(spare):
+        os.close(opened.pop())
+    return opened
 
 
 def timed(action):

@@ -189,6 +189,14 @@ DAMAGES = {
     "invalid JSON": GOOD.replace(b'["planted"', b'{"planted"'),
     "JSON of another form": store_file('{"NUMBER": 1}'),
     "a name that is no text": store_file('[1, 2, {"a": "NUMBER"}, 3]'),
+    "a key that is a number": store_file("1"),
+    "a key that is null": store_file("null"),
+    "a key that is true": store_file("true"),
+    "a key that is a text of four": store_file('"abcd"'),
+    "a key that is an object of four": store_file('{"a": 1, "b": 2, "c": {}, "d": 4}'),
+    "a key that is nested deep": store_file("[" * 20_000),
+    "an empty name": store_file(mmap_key("", "", ["number"], ["NUMBER"], "Planted.")),
+    "a name with a lone surrogate": store_file(mmap_key("planted\ud800", "planted_total", [], [], "Planted.")),
 }
 
 
@@ -239,6 +247,65 @@ def test_a_file_whose_name_is_not_of_the_store_fails_no_scrape(living, name):
     with planted(living, name, GOOD):
         assert living.get("/ok").status_code == 200
         assert living.value("http_requests_total", endpoint="/ok") == requests + 1
+
+
+# Metrics that a deploy changes
+
+MADE = "prometheus_client.{}('planted', 'Planted.'{})"
+GAUGES = [MADE.format("Gauge", f", multiprocess_mode={mode!r}") for mode in ("max", "mostrecent", "livesum", "all")]
+SETTINGS = {MADE.format("Counter", ""): "inc(5)"} | dict.fromkeys(GAUGES, "set(5)")
+
+
+@pytest.mark.parametrize(("before", "after"), list(pairwise([*SETTINGS, *SETTINGS][:6])))
+def test_a_metric_whose_type_or_mode_a_deploy_changes_is_shown_as_it_is_now(folder, recorder, before, after):
+    old = recorder(folder)
+    old.do(f"{before}.{SETTINGS[before].replace('5', '3')}")
+    old.kill()
+    new = recorder(folder)
+    new.do(f"{after}.{SETTINGS[after]}")
+    assert sorted(shown_as_planted(new)) == sorted(shown_as_planted(recorder(folder))) == [5]
+
+
+def shown_as_planted(recorder):
+    """The values that a scrape shows of the metric, under any labels."""
+    recorder.do("from observability import exposition")
+    families = "[family for family in exposition.snapshot() if family.name == 'planted']"
+    return recorder.do(f"[sample.value for family in {families} for sample in family.samples]")
+
+
+# Files that cannot be read for a while
+
+
+def test_a_process_with_too_many_open_files_shows_what_it_knew_and_puts_nothing_aside(folder, recorder):
+    recording, watching = recorder(folder), recorder(folder)
+    recording.do("record('model')")
+    assert watching.do("recorded('model')") == [1, 1, 1, 0.5]
+    recording.do("record('model')")
+    watching.do("from observability import store")
+    for spare in range(4):
+        watching.do(f"opened = exhaust_descriptors({spare})")
+        watching.do("families = list(store.collect())")
+        watching.do("[os.close(descriptor) for descriptor in opened] and None")
+        [requests] = watching.do("[sum(f.values) for f in families if f.name == 'ai_requests']")
+        assert requests in {1, 2}
+    assert watching.do("recorded('model')") == [2, 2, 2, 1.0]
+    assert not list(folder.glob("*.damaged"))
+
+
+def test_files_that_another_user_may_not_read_stay_and_keep_what_was_known_of_them(folder, recorder):
+    recording, watching = recorder(folder), recorder(folder)
+    recording.do("record('model')")
+    assert watching.do("recorded('model')") == [1, 1, 1, 0.5]
+    folder.chmod(0o777)
+    of_recording = list(folder.glob(f"*_{recording.do('os.getpid()')}-*.db"))
+    watching.do("os.getuid() or os.setuid(65534)")
+    for path in of_recording:
+        path.chmod(0)
+    recording.do("record('model')")
+    assert watching.do("recorded('model')") == [1, 1, 1, 0.5]
+    for path in of_recording:
+        path.chmod(0o644)
+    assert watching.do("recorded('model')") == [2, 2, 2, 1.0]
 
 
 # Disks and folders
