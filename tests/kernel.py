@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.servers import do_without, require
@@ -41,10 +41,10 @@ def make_writable(folder: Path) -> None:
 def filled_up(folder: Path) -> Iterator[None]:
     """No room on a disk for the length of a block."""
     ballast = folder / "ballast"
-    room = os.statvfs(folder)
-    with ballast.open("wb") as file:
-        file.write(b"x" * room.f_bavail * room.f_frsize)
-    assert not os.statvfs(folder).f_bavail
+    with ballast.open("wb", buffering=0) as file:
+        while room := os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize:
+            with suppress(OSError):  # others take of it at the same time
+                file.write(b"x" * room)
     try:
         yield
     finally:

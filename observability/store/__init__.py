@@ -186,7 +186,10 @@ def damaged() -> int:
 def file_count() -> int:
     """The number of files in the store."""
     path = folder()
-    return len(list(path.glob("*.db"))) if path else 0
+    try:
+        return sum(file.suffix == ".db" for file in path.iterdir()) if path else 0
+    except OSError:  # gone, or no descriptor left to look with
+        return 0
 
 
 def healthy() -> bool:
