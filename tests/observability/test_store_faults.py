@@ -6,7 +6,7 @@ import shutil
 import signal
 import struct
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -46,7 +46,8 @@ def answered(site, path):
 
 def kill(processes):
     for process in processes:
-        os.kill(process, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended by itself meanwhile
+            os.kill(process, signal.SIGKILL)
 
 
 def falls(scrapes):
@@ -86,7 +87,7 @@ def test_forty_recycled_workers_leave_few_files_and_a_fast_scrape(site, folder, 
         ask_often(running, 40)
         eventually(lambda: scraped_files(watching, folder) <= 20, True)
         assert watching.do("metric_value('http_requests_total', endpoint='/ok', status='200')") == 41
-        assert seconds_of_scrape(watching) < 2 * fresh + 0.01
+        assert seconds_of_scrape(watching) < 2 * fresh + 0.03
 
 
 def scraped_files(recorder, folder):
