@@ -32,7 +32,7 @@ from .exemplars import read as read_exemplars
 from .families import StoredFamily
 from .fileformat import FIRST_SIZE
 from .reader import Reader
-from .values import Buckets, on_refusal, refused, together
+from .values import Buckets, lower, on_refusal, raiser, refused, together
 
 __all__ = [
     "Buckets",
@@ -46,8 +46,10 @@ __all__ = [
     "healthy",
     "install",
     "left_out",
+    "lower",
     "on_refusal",
     "processes",
+    "raiser",
     "refused",
     "renew_locks",
     "together",
