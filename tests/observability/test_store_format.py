@@ -104,9 +104,8 @@ def read_by_prometheus_client(folder, prefix):
 def test_info_and_enum_of_all_living_processes_are_shown_though_prometheus_client_keeps_them_in_no_file(recorder):
     folder = new_folder("metrics")
     one, other, watching = (recorder(folder) for _ in range(3))
-    shown = (
-        "[line for line in MetricsCollector.get_metrics().decode().splitlines() if line.startswith(('build', 'task'))]"
-    )
+    lines = "MetricsCollector.get_metrics().decode().splitlines()"
+    shown = f"sorted(line for line in {lines} if line.startswith(('build', 'task')))"
     for process in one, other:
         process.do("import prometheus_client as p; build = p.Info('build', 'The build.')")
         process.do("task = p.Enum('task', 'The task.', ['of'], states=['idle', 'busy'])")
