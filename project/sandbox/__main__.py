@@ -8,10 +8,13 @@ import sys
 
 import uvicorn
 
+from project.sandbox.anthropic import Anthropic
 from project.sandbox.app import Sandbox
 from project.sandbox.core import Service
 from project.sandbox.faults import Faults, Weather
 from project.sandbox.notion import Notion
+from project.sandbox.openai import OpenAI
+from project.sandbox.vercel import Sites, Vercel
 
 # A pool that keeps connections should not meet one that ends just when it is used.
 KEEP_ALIVE_SECONDS = 75
@@ -34,8 +37,11 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def services() -> dict[str, Service]:
-    return {"notion": Notion()}
+def services(build_seconds: float) -> dict[str, Service]:
+    """The stand-ins by where they are mounted."""
+    vercel = Vercel(build_seconds)
+    clients = {service.name: service for service in (Notion(), vercel, OpenAI(), Anthropic())}
+    return {**clients, "_deployments": Sites(vercel)}
 
 
 def main() -> None:
@@ -44,7 +50,9 @@ def main() -> None:
         signal.signal(number, lambda *_: sys.exit(0))  # uvicorn raises them again when it has ended
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # an answer that is cut is no error here
     listener = listen(options.port)
-    app = Sandbox(services(), Faults(Weather(options.seed) if options.faults == "realistic" else None))
+    app = Sandbox(
+        services(options.build_seconds), Faults(Weather(options.seed) if options.faults == "realistic" else None)
+    )
     config = uvicorn.Config(
         app,
         log_config=None,
