@@ -11,6 +11,8 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
 
 from automation.models import AIRequest, Job, Step
 from observability import signals
@@ -45,6 +47,23 @@ def test_a_transition_that_another_writer_made_first_does_nothing():
         assert not transition(same, "failed", error="too late")
     assert (same.status, same.error) == ("running", "")
     assert Job.objects.get(pk=job.pk).status == "success"
+
+
+def test_a_transition_may_ask_for_more_than_the_status():
+    """As a worker that slept does, while another has begun the job anew."""
+    job = new_job(attempts=2)
+    with ended():
+        assert not transition(job, "success", where={"attempts": 1})
+        assert not transition(job, "success", where={"attempts__gt": 2})
+        assert (job.status, Job.objects.get(pk=job.pk).status) == ("running", "running")
+        assert transition(job, "success", where={"attempts": 2, "cancel_requested_at": None})
+
+
+def test_what_the_database_computes_in_a_transition_is_read_from_the_row():
+    job = new_job(attempts=2)
+    assert transition(job, "success", attempts=F("attempts") + 1, heartbeat_at=Now())
+    assert job.attempts == 3
+    assert abs(job.heartbeat_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_64_threads_that_end_the_same_job_count_once():
