@@ -91,6 +91,8 @@ def _is_empty(family: Metric) -> bool:
 def _restrict(family: Metric, names: Collection[str]) -> Metric:
     if not names or family.name in names or type_line_name(family) in names:
         return family
+    if isinstance(family, StoredFamily):
+        return family.only(names)
     return _with(family, [sample for sample in family.samples if sample.name in names])
 
 

@@ -41,6 +41,13 @@ def exemplars_of(name, **labels):
     return [sample.exemplar for sample in samples if labels.items() <= sample.labels.items()]
 
 
+@pytest.fixture
+def openmetrics(client, settings):
+    """``openmetrics("?name[]=…")``: what Prometheus gets when it asks for exemplars."""
+    settings.OBSERVABILITY = settings.OBSERVABILITY | {"METRICS_PUBLIC": True}
+    return lambda query: client.get(f"/api/metrics{query}", headers={"Accept": exposition.OPENMETRICS}).content.decode()
+
+
 @pytest.mark.parametrize("store", [{}, {"PROMETHEUS_MULTIPROC_DIR": ""}], ids=["shared", "in memory"])
 def test_an_observation_carries_the_ids_around_it(own_process, store):
     [line] = own_process(RECORD + SHOW, **store)
@@ -81,6 +88,16 @@ def test_a_request_within_a_trace_of_sentry_carries_its_id(client, monkeypatch):
     client.get("/sentry-traced-and-not-there")
     [*_, found] = exemplars_of("http_request_duration_seconds", endpoint="unmatched")
     assert found.labels["trace_id"] == span.trace_id
+
+
+def test_who_asks_for_samples_of_one_name_gets_their_exemplars(openmetrics):
+    with exemplar(job_id=5):
+        MetricsCollector.record_notion_request("selected", "success", 0.2)
+    text = openmetrics("?name[]=notion_request_duration_seconds_bucket&name[]=notion_request_duration_seconds_sum")
+    samples = [line for line in text.splitlines() if 'operation="selected"' in line]
+    assert len(samples) > 10
+    assert [line.split(" 1.0 ")[1].rpartition(" ")[0] for line in samples if "#" in line] == ['# {job_id="5"} 0.2']
+    assert not [line for line in text.splitlines() if line.startswith("notion_request_duration_seconds_count")]
 
 
 def test_ids_hold_within_their_block_and_longer_ones_than_openmetrics_allows_are_left_out():
