@@ -20,6 +20,8 @@ ABSENT = float("-nan")  # stands for a value that is not shown; told by identity
 class StoredFamily(Metric):
     """A metric as it was at one moment; its text is there, its samples are made when somebody asks for them."""
 
+    series: Sequence[Labels]
+
     def __init__(self, of: Family | StoredFamily, names: Names, values: Sequence[float], body: str) -> None:
         super().__init__(of.name, of.documentation, of.type)
         del self.samples

@@ -22,12 +22,12 @@ from tests.servers import new_folder
 KINDS = {"counter": "total", "histogram": "sum", "summary": "sum", "gauge_sum": "", "gauge_max": "", "gauge_min": ""}
 
 
-def record(folder, kind, *amounts, name="m"):
+def record(folder, kind, *amounts, name="m", documentation="Help."):
     """A file of this process's, with one value after another; its lock is freed as at the process's end."""
     file = File(folder, kind)
     for number, amount in enumerate(amounts):
         sample = f"{name}_{KINDS.get(kind, '')}".rstrip("_")
-        cell = file.place(make_key(name, sample, ["n"], [str(number)], "Help."))
+        cell = file.place(make_key(name, sample, ["n"], [str(number)], documentation))
         file.cells[cell] = amount
     return file
 
@@ -73,6 +73,13 @@ def test_folding_changes_no_number_and_leaves_one_file(folder, kind):
     compaction.fold(folder)
     assert len(list(folder.glob("*.db"))) == 1
     assert shown(folder) == shown_by_peer(folder) == before
+
+
+def test_a_deploy_that_changes_a_help_text_makes_no_counter_fall_when_the_files_of_both_are_folded(folder):
+    for documentation in ("Help.", "More help.", "More help."):
+        dead_file(folder, "counter", 5.0, documentation=documentation)
+    compaction.fold(folder)
+    assert shown(folder) == shown_by_peer(folder) == {("m_total", ("n", "0")): 15.0}
 
 
 def test_a_living_process_keeps_its_file_and_an_archive_is_folded_again(folder):
