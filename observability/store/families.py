@@ -22,7 +22,7 @@ class StoredFamily(Metric):
 
     series: Sequence[Labels]
 
-    def __init__(self, of: Family | StoredFamily, names: Names, values: Sequence[float], body: str) -> None:
+    def __init__(self, of: Family | StoredFamily, names: Names, values: Sequence[float], body: bytes) -> None:
         super().__init__(of.name, of.documentation, of.type)
         del self.samples
         self.series, self.names, self.values, self.body = of.series, names, values, body
@@ -42,7 +42,7 @@ class StoredFamily(Metric):
         wanted = [name in samples for name, _ in self.names]
         of_all = wanted * len(self.series)
         of_shown = (one for one, value in zip(of_all, self.values, strict=True) if value is not ABSENT)
-        body = "".join(f"{line}\n" for line in compress(self.body.split("\n"), of_shown))
+        body = b"".join(line + b"\n" for line in compress(self.body.split(b"\n"), of_shown))
         return StoredFamily(self, tuple(compress(self.names, wanted)), list(compress(self.values, of_all)), body)
 
 
@@ -85,7 +85,7 @@ class Family:
         """The metric as it is now; the same object as before where nothing changed."""
         if self._snapshot is None:
             body = "".join(self._present() if self._may_be_absent else self._lines)
-            self._snapshot = StoredFamily(self, self.names, self.values, body)
+            self._snapshot = StoredFamily(self, self.names, self.values, body.encode(errors="replace"))
         return self._snapshot
 
     def _present(self) -> Iterator[str]:
