@@ -19,6 +19,7 @@ from prometheus_client.mmap_dict import mmap_key
 
 FIRST_SIZE = 1 << 16  # bytes of a new file, as in prometheus_client; a full one doubles
 TAG = b"obs1"
+FOLDED = b"obs0"  # in the place of the tag: all that the file holds is in an archive
 HEADER = struct.Struct("=i4s")
 NUMBERS = struct.Struct("=dd")
 LENGTH = struct.Struct("=i")

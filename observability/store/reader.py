@@ -8,13 +8,13 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from itertools import chain, repeat
 from operator import sub
 from pathlib import Path
 from threading import Lock
-from time import monotonic, sleep, time
+from time import time
 from weakref import WeakValueDictionary
 
 from prometheus_client.metrics import Gauge
@@ -23,16 +23,15 @@ from observability.logs import warn
 
 from . import fileformat
 from .families import StoredFamily
+from .locks import is_locked, locked, opened
 from .merging import Column, MergedFamily, Slot
 
-PATIENCE = 1.0  # seconds to wait for the lock of the folder
 SECONDS_TO_MAKE = 5.0  # until then a file that has nothing yet is taken for one that prometheus_client makes just now
 TOO_MANY_OPEN = {errno.EMFILE, errno.ENFILE}
 GAUGES_WITH_PID = {"all", "liveall"}
 TYPES = {"counter", "histogram", "summary"}
 ARCHIVE = "archive"  # stands for the process in the names of files that hold what dead processes counted
 MARKER = "counter_folding.db"  # there while files are folded; prometheus_client fails on it, which is its purpose
-LOCK = ".lock"  # held by whoever reads, and alone by whoever folds
 
 
 class Kind:
@@ -77,7 +76,7 @@ class SourceFile:
         if not self.kind.known:
             raise fileformat.Damaged("its name is none of the store's")
         archived = self.kind.process.startswith(ARCHIVE)
-        ended = archived or not _is_locked(descriptor)  # before all else: what comes after the look would be lost
+        ended = archived or not is_locked(descriptor)  # before all else: what comes after the look would be lost
         header = os.pread(descriptor, fileformat.HEADER.size, 0)
         status = os.fstat(descriptor)
         size = status.st_size
@@ -158,16 +157,6 @@ def _runs(pid: int) -> bool:
     except OSError:
         pass  # another user's
     return True
-
-
-def _is_locked(descriptor: int) -> bool:
-    """Whether the process that writes the file lives: the kernel frees its lock, however it ends."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    return False
 
 
 class Reader:
@@ -370,66 +359,3 @@ def listed(folder: Path) -> Iterator[tuple[str, int]]:
                 and entry.is_file(follow_symlinks=False)
             ):
                 yield name, entry.inode()
-
-
-def is_dead(path: Path) -> bool:
-    """Whether a file is one of ours, and its process has ended."""
-    with suppress(OSError), opened(str(path)) as descriptor:
-        return os.pread(descriptor, fileformat.HEADER.size, 0).endswith(fileformat.TAG) and not _is_locked(descriptor)
-    return False
-
-
-def is_unlocked(path: Path) -> bool:
-    """Whether no process holds the lock of a file."""
-    with suppress(OSError), opened(str(path)) as descriptor:
-        return not _is_locked(descriptor)
-    return False
-
-
-@contextmanager
-def opened(path: str, flags: int = os.O_RDONLY) -> Iterator[int]:
-    """A descriptor for the length of a block; that of a FIFO is there at once, that of a link is refused."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def locked(folder: Path, how: int) -> Iterator[bool]:
-    """Hold the lock of the folder, if it can be had in time: readers share it, a fold has it alone."""
-    try:
-        descriptor = _open_lock(folder / LOCK)
-    except OSError as error:
-        warn("store lock", "The lock of the shared store cannot be opened, its files are not folded: %s", error)
-        yield False
-        return
-    try:
-        yield _lock_in_time(descriptor, how)
-    finally:
-        os.close(descriptor)
-
-
-def _open_lock(path: Path) -> int:
-    """Of another user's file too: to be locked it need not be writable. Linux refuses O_CREAT for it under /tmp."""
-    try:
-        return os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
-
-
-def _lock_in_time(descriptor: int, how: int) -> bool:
-    """Whether the lock could be had: a process that was stopped while it held it must not stop all others."""
-    deadline = monotonic() + PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if monotonic() > deadline:
-                return False
-            sleep(0.001)
-        except OSError:
-            return False
-        else:
-            return True

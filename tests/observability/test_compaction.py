@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from observability.store import compaction, files
 from observability.store.fileformat import TAG, make_key
 from observability.store.files import File
+from observability.store.locks import FileLock
 from observability.store.reader import Reader
 from tests.servers import new_folder
 
@@ -197,6 +199,18 @@ def test_a_fold_that_is_killed_at_any_step_loses_and_doubles_nothing():
             "gauge_max",
             "histogram",
         ]
+
+
+def test_files_that_killed_processes_left_before_they_had_a_name_are_removed_and_no_others(folder):
+    old, new, held, named = (folder / name for name in (".counter_1.db.new", ".b.jsonl.new", ".c.db.new", "a.new"))
+    for path in (old, new, held, named):
+        path.write_bytes(bytes(8))
+    for path in (old, held, named):
+        os.utime(path, (time.time() - 2 * compaction.SECONDS_TO_MAKE,) * 2)
+    lock = FileLock(held)
+    compaction.fold(folder)
+    assert set(folder.glob("*.new")) == {new, held, named}
+    lock.free()
 
 
 def test_our_own_files_say_that_they_are_ours(folder):

@@ -16,8 +16,8 @@ from prometheus_client.samples import Exemplar
 from observability import exposition
 from observability.exemplars import current, exemplar
 from observability.metrics import MetricsCollector
-from observability.store import exemplars, files
-from observability.store.reader import is_unlocked
+from observability.store import exemplars
+from observability.store.locks import is_unlocked
 
 RECORD = """
 from observability.exemplars import exemplar
@@ -151,13 +151,13 @@ def test_threads_that_make_a_removed_file_again_lose_no_line_and_close_no_descri
 
 
 def test_a_signal_handler_within_a_change_of_the_file_gives_way(tmp_path, monkeypatch):
-    file, lock_file = exemplars.ExemplarFile(tmp_path), files.lock_file
+    file, lock_and_rename = exemplars.ExemplarFile(tmp_path), exemplars.lock_and_rename
 
-    def interrupted(path):
+    def interrupted(*paths):
         file.keep(KEY % "of the handler", Exemplar({}, 1, 1.0))
-        return lock_file(path)
+        return lock_and_rename(*paths)
 
-    monkeypatch.setattr(files, "lock_file", interrupted)
+    monkeypatch.setattr(exemplars, "lock_and_rename", interrupted)
     file.keep(KEY % "interrupted", Exemplar({}, 1, 1.0))
     assert [one["labels"]["n"] for one in exemplars.newest(exemplars.paths(tmp_path))] == ["interrupted"]
     file.close()
