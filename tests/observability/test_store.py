@@ -201,3 +201,27 @@ print(json.dumps([one() is None for one in made]))
 
 def test_a_metric_that_the_host_unregisters_and_forgets_is_freed(own_process):
     assert own_process(UNREGISTERED, PROMETHEUS_MULTIPROC_DIR="") == [True, True, True]
+
+
+BY_VARIABLE = """
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "observability"], OBSERVABILITY={options})
+import json, django
+django.setup()
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+Counter("host", "d").inc(3)
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+mark_process_dead(1)
+print(json.dumps("host_total 3.0" in generate_latest(registry).decode()))
+"""
+
+
+def test_what_asks_prometheus_client_for_the_folder_by_its_variable_finds_that_of_the_setting():
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PROMETHEUS_"))}
+    options = {"PROMETHEUS_MULTIPROC_DIR": str(new_folder("metrics"))}
+    command = [sys.executable, "-c", BY_VARIABLE.replace("{options}", repr(options))]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) is True
