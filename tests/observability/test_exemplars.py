@@ -7,7 +7,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
@@ -80,14 +79,6 @@ def test_a_bucket_gets_a_new_exemplar_after_a_second_and_not_before():
     time.sleep(1.05)
     observe(3)
     assert shown() == ["3"]
-
-
-def test_a_request_within_a_trace_of_sentry_carries_its_id(client, monkeypatch):
-    span = SimpleNamespace(trace_id="771a43a4192642f0b136d5159a501700")
-    monkeypatch.setitem(sys.modules, "sentry_sdk", SimpleNamespace(get_current_span=lambda: span))
-    client.get("/sentry-traced-and-not-there")
-    [*_, found] = exemplars_of("http_request_duration_seconds", endpoint="unmatched")
-    assert found.labels["trace_id"] == span.trace_id
 
 
 def test_who_asks_for_samples_of_one_name_gets_their_exemplars(openmetrics):
