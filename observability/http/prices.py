@@ -34,7 +34,7 @@ def cost(usage: Usage, model: str, address: str, api: str) -> Decimal | None:
 
 
 def _cost(usage: Usage, model: str, **provider: Any) -> Decimal | None:
-    with suppress(ImportError, LookupError, ValueError):  # ValueError: more tokens cached than there were
+    with suppress(ImportError, LookupError, ValueError):  # ValueError: a sum that cannot be
         from genai_prices import Usage as Priced
         from genai_prices import calc_price
 
