@@ -23,7 +23,7 @@ class Sandbox:
     client: httpx2.Client = field(repr=False)
 
     def faults(self, service: str, fault: str | int, **options: Any) -> None:
-        """What goes wrong next, once unless ``times`` says otherwise; further options in docs/sandbox.md."""
+        """What goes wrong next, once unless ``times`` says otherwise; further options in docs/operations.md."""
         answer = self.client.post("/_sandbox/faults", json=[{"service": service, "fault": fault, **options}])
         assert answer.status_code == 200, answer.text
 

@@ -3,7 +3,6 @@
 import json
 import logging
 from typing import Any
-from urllib.parse import parse_qsl
 
 from project.sandbox.core import Answer, Request, Service, to_json
 from project.sandbox.delivery import ClientLeft, Line, Receive, Send, deliver
@@ -37,10 +36,9 @@ class Sandbox:
 
     async def serve(self, service: Service, request: Request, line: Line) -> None:
         operation, arguments = service.find(request)
-        stream = b'"stream":true' in request.body.replace(b" ", b"")
-        text = f"{request.path}?{request.query}{request.body.decode(errors='replace')}"
-        request.fault = self.faults.take(service.name, operation, text, stream)
-        entry = self.log.add(service.name, operation, request, stream)
+        text = f"{request.path}?{request.query_string}\n{request.body.decode(errors='replace')}"
+        request.fault = self.faults.take(service.name, operation, text, request.wants_stream)
+        entry = self.log.add(service.name, operation, request)
         try:
             await deliver(service.answer(request, operation, arguments), request.fault, line, entry)
         finally:
@@ -78,9 +76,8 @@ async def read(scope: dict[str, Any], receive: Receive) -> Request:
             raise ClientLeft
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Request(scope["method"], scope["path"], query, headers, body)
+    return Request(scope["method"], scope["path"], scope["query_string"].decode(), headers, body)
 
 
 async def reply(answer: Answer, line: Line) -> None:

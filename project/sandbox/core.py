@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
+from urllib.parse import parse_qsl
 
 from project.sandbox.faults import Fault
 
@@ -14,10 +15,9 @@ from project.sandbox.faults import Fault
 class Refusal(Exception):
     """An error that a service answers with, in its own shape."""
 
-    def __init__(self, status: int, message: str, code: str = "", **headers: str) -> None:
+    def __init__(self, status: int, message: str, code: str = "", headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.message, self.code = status, message, code
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.status, self.message, self.code, self.headers = status, message, code, headers or {}
 
 
 @dataclass
@@ -26,10 +26,14 @@ class Request:
 
     method: str
     path: str  # below the service's own address
-    query: dict[str, str]
+    query_string: str
     headers: dict[str, str]
     body: bytes
     fault: Fault | None = None
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(self.query_string, keep_blank_values=True))
 
     @cached_property
     def json(self) -> dict[str, Any]:
@@ -46,6 +50,10 @@ class Request:
     def bearer(self) -> str:
         scheme, _, key = self.headers.get("authorization", "").partition(" ")
         return key.strip() if scheme.lower() == "bearer" else ""
+
+    @property
+    def wants_stream(self) -> bool:
+        return b'"stream":true' in self.body.replace(b" ", b"")
 
     def has_fault(self, kind: str) -> bool:
         return self.fault is not None and self.fault.fault == kind
@@ -80,9 +88,8 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
 
 
-def to_json(value: Any, status: int = 200, **headers: str) -> Answer:
-    names = {name.replace("_", "-"): text for name, text in headers.items()}
-    return Answer([Piece(json.dumps(value).encode())], status, {"content-type": "application/json"} | names)
+def to_json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    return Answer([Piece(json.dumps(value).encode())], status, {"content-type": "application/json"} | (headers or {}))
 
 
 def events(pieces: Iterable[Piece]) -> Answer:
@@ -118,8 +125,8 @@ class Service:
     def fail(self, fault: Fault) -> None:
         """Refuse where the fault is a status: then nothing is done."""
         if fault.fault.isdecimal():
-            headers = {} if fault.retry_after is None else {"retry_after": f"{fault.retry_after:g}"}
-            raise Refusal(int(fault.fault), "The sandbox was asked to fail.", **headers)
+            headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
+            raise Refusal(int(fault.fault), "The sandbox was asked to fail.", headers=headers)
 
     def unknown(self, request: Request) -> Answer:
         raise Refusal(404, f"There is no {request.method} {request.path} here.")

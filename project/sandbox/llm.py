@@ -78,7 +78,7 @@ class LLM(Service):
     def send(self, request: Request, done: Completion) -> Answer:
         """The completion as a stream where one was asked for, else as one body."""
         fails = request.has_fault("error_event")
-        if request.json.get("stream"):
+        if request.wants_stream:
             pieces = list(self.pieces(request, done))
             answer = events([*pieces[: len(pieces) // 2], self.broken()] if fails else pieces)
         elif fails:

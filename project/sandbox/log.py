@@ -48,8 +48,8 @@ class Log:
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque(maxlen=KEPT)
 
-    def add(self, service: str, operation: str, request: Request, stream: bool) -> Entry:
+    def add(self, service: str, operation: str, request: Request) -> Entry:
         fault = request.fault.fault if request.fault else None
-        entry = Entry(service, operation, request.method, request.path, fault, stream)
+        entry = Entry(service, operation, request.method, request.path, fault, request.wants_stream)
         self.entries.append(entry)
         return entry

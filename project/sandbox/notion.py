@@ -55,7 +55,7 @@ class Notion(Service):
     def refused(self, refusal: Refusal) -> Answer:
         code = refusal.code or CODES.get(refusal.status, "invalid_request")
         body = {"object": "error", "status": refusal.status, "code": code, "message": refusal.message}
-        return _object(body, refusal.status, **refusal.headers)
+        return _object(body, refusal.status, refusal.headers)
 
     def authorize(self, request: Request) -> None:
         if not request.bearer:
@@ -108,9 +108,10 @@ class Notion(Service):
         return _list("page_or_data_source", [_page(number) for number in range(1, PAGES + 1)], request.json)
 
 
-def _object(value: dict[str, Any], status: int = 200, **headers: str) -> Answer:
+def _object(value: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Answer:
     request_id = new_id()
-    return to_json(value | {"request_id": request_id}, status, **headers, x_notion_request_id=request_id)
+    headers = {"x-notion-request-id": request_id} | (headers or {})
+    return to_json(value | {"request_id": request_id}, status, headers)
 
 
 def _list(kind: str, items: list[dict[str, Any]], parameters: dict[str, Any]) -> Answer:

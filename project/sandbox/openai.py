@@ -25,7 +25,7 @@ class OpenAI(LLM):
     routes = (("POST", "/v1/chat/completions", "chat_completions"),)
     models = dated(
         "gpt-4-0613 gpt-4o-2024-08-06 gpt-4o-mini-2024-07-18 gpt-4.1-2025-04-14 gpt-4.1-mini-2025-04-14"
-        " gpt-5-2025-08-07 gpt-5-mini-2025-08-07 o3-mini-2025-01-31"
+        " gpt-5-2025-08-07 gpt-5.4-mini-2026-03-17 gpt-5.5-2026-04-23 o3-mini-2025-01-31"
     )
 
     def answer(self, request: Request, operation: str, arguments: dict[str, str]) -> Answer:
@@ -40,7 +40,7 @@ class OpenAI(LLM):
         kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
         code = refusal.code or CODES.get(status)
         error = {"message": refusal.message, "type": kind, "param": None, "code": code}
-        return to_json({"error": error}, status, **refusal.headers)
+        return to_json({"error": error}, status, refusal.headers)
 
     def authorize(self, request: Request) -> None:
         if not request.bearer:

@@ -5,7 +5,6 @@ this machine; what was deployed answers at ``/_deployments/{host}/``.
 """
 
 import base64
-import binascii
 import mimetypes
 import re
 import time
@@ -113,7 +112,7 @@ class Vercel(Service):
             error["limit"] = {"total": 100, "remaining": 0, "reset": reset}
             limits = {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(reset)}
             headers = headers | limits
-        return to_json({"error": error}, refusal.status, **headers)
+        return to_json({"error": error}, refusal.status, headers)
 
     def authorize(self, request: Request) -> None:
         if not request.bearer:
@@ -196,14 +195,18 @@ class Sites(Service):
     def visit(self, request: Request, host: str, path: str | None) -> Answer:
         deployment = self.vercel.at(host)
         if deployment is None:
-            raise Refusal(404, "DEPLOYMENT_NOT_FOUND", x_vercel_error="DEPLOYMENT_NOT_FOUND")
+            raise _missing("DEPLOYMENT_NOT_FOUND")
         name = (path or "/").removeprefix("/")
         if name == "" or name.endswith("/"):
             name += "index.html"
         if name not in deployment.files:
-            raise Refusal(404, "NOT_FOUND", x_vercel_error="NOT_FOUND")
+            raise _missing("NOT_FOUND")
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         return Answer([Piece(deployment.files[name])], headers={"content-type": kind})
+
+
+def _missing(what: str) -> Refusal:
+    return Refusal(404, what, headers={"x-vercel-error": what})
 
 
 def _files(given: Any) -> dict[str, bytes]:
@@ -222,7 +225,7 @@ def _file(given: Any) -> tuple[str, bytes]:
         return name, data.encode()
     try:
         return name, base64.b64decode(data, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise Refusal(400, f"Invalid request: `{name}` is not base64.") from error
 
 

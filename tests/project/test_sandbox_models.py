@@ -30,7 +30,7 @@ def chat(gpt, prompt="Hello", model="gpt-4o", system="Be brief.", **options):
     return gpt.chat.completions.create(model=model, messages=messages, **options)
 
 
-def message(claude, prompt="Hello", model="claude-sonnet-4-5", max_tokens=10_000, **options):
+def message(claude, prompt="Hello", model="claude-haiku-4-5", max_tokens=10_000, **options):
     messages = [{"role": "user", "content": prompt}]
     return claude.messages.create(model=model, max_tokens=max_tokens, messages=messages, **options)
 
@@ -56,7 +56,7 @@ def test_gpt_says_the_same_streamed_or_not(gpt):
 def test_claude_says_the_same_streamed_or_not(claude):
     whole = message(claude, prompt=ASK_FILES)
     request = {"role": "user", "content": ASK_FILES}
-    with claude.messages.stream(model="claude-sonnet-4-5", max_tokens=10_000, messages=[request]) as stream:
+    with claude.messages.stream(model="claude-haiku-4-5", max_tokens=10_000, messages=[request]) as stream:
         streamed = stream.get_final_message()
     assert streamed.content[0].text == whole.content[0].text
     assert (streamed.stop_reason, streamed.usage) == ("end_turn", whole.usage)
@@ -99,7 +99,7 @@ def test_the_limit_cuts_the_text_short(gpt, claude):
 def test_models_are_named_with_their_date(gpt, claude):
     assert chat(gpt).model == "gpt-4o-2024-08-06"
     assert chat(gpt, model="gpt-4o-2024-08-06").model == "gpt-4o-2024-08-06"
-    assert message(claude).model == "claude-sonnet-4-5-20250929"
+    assert message(claude).model == "claude-haiku-4-5-20251001"
     assert message(claude, model=UNPRICED).model == UNPRICED
 
 
