@@ -105,7 +105,7 @@ class Exchange:
             return
         self._over, self.error, self.whole, self.duration = True, error, whole, self.elapsed
         if self.reader:
-            safely(self.reader.end)()
+            safely(self.reader.end)(whole)
         self.report()
 
     def choose_reader(self, encoding: str) -> Reader | None:
