@@ -128,10 +128,12 @@ def run_async() -> dict[str, list[float]]:
 
 def _rounds(made: dict[str, BaseHandler], measure: Callable[[BaseHandler], float]) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in made}
+    order = list(made)
     for _ in range(WARM_UP + ROUNDS):
-        gc.collect()
-        for name, one in made.items():
-            times[name].append(measure(one))
+        order.append(order.pop(0))  # none always comes after the same one
+        for name in order:
+            gc.collect()  # or it would fall to one of them, round for round
+            times[name].append(measure(made[name]))
     return {name: values[WARM_UP:] for name, values in times.items()}
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from sys import modules
 
+SENTRY = "sentry_sdk"
 MAX_LENGTH = 128  # characters of names and values together, by OpenMetrics 1.0
 
 _ids: ContextVar[Mapping[str, str]] = ContextVar("observability_exemplar", default={})  # noqa: B039  # never changed
@@ -28,7 +29,7 @@ def exemplar(**ids: object) -> Iterator[None]:
 def current() -> dict[str, str]:
     """The ids that hold here: those of the blocks around, and the trace of Sentry where it is in use."""
     around = _ids.get()
-    if not around and "sentry_sdk" not in sys.modules:
+    if not around and SENTRY not in modules:
         return {}
     ids = dict(around)
     if trace_id := _sentry_trace():
@@ -37,6 +38,6 @@ def current() -> dict[str, str]:
 
 
 def _sentry_trace() -> str | None:
-    current_span = getattr(sys.modules.get("sentry_sdk"), "get_current_span", None)
+    current_span = getattr(modules.get(SENTRY), "get_current_span", None)
     span = current_span() if current_span else None
     return None if span is None else str(span.trace_id)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import cache, lru_cache, wraps
-from time import perf_counter
-from typing import Any, cast
+from time import monotonic
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.apps import apps
@@ -48,27 +48,29 @@ class MetricsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
             return self.answer_async(request)
-        observation = Observation(request)
+        begin, method = monotonic(), request.method
+        enter(method, begin)
         try:
             response: HttpResponseBase = self.get_response(request)
         except BaseException as error:
-            observation.fail(error)
+            Observation(request, method, begin).fail(error)
             raise
-        observation.answer(response)
+        leave(request, method, begin, response)
         return response
 
     async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
         """The same with an ``await``."""
-        observation = Observation(request)
+        begin, method = monotonic(), request.method
+        enter(method, begin)
         try:
             response: HttpResponseBase = await self.get_response(request)
         except BaseException as error:
-            observation.fail(error)
+            Observation(request, method, begin).fail(error)
             raise
         if _was_cancelled():
-            observation.finish(CLIENT_CLOSED)
+            Observation(request, method, begin).finish(CLIENT_CLOSED)
         else:
-            observation.answer(response)
+            leave(request, method, begin, response)
         return response
 
 
@@ -95,30 +97,86 @@ def _was_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def enter(method: str | None, now: float) -> None:
+    """One request more is being handled."""
+    try:
+        (_raisers.get(method) or _raiser(method))(now)
+    except Exception as error:
+        _report(error)
+
+
+_raisers: dict[str | None, Callable[[float], None]] = {}  # of methods that have a name, which are few
+
+
+def _raiser(method: str | None) -> Callable[[float], None]:
+    rise = store.raiser(_gauge(method))
+    return _raisers.setdefault(method, rise) if method_label(method) == method else rise
+
+
+def _gauge(method: str | None) -> Any:
+    return metrics.series(metrics.http_requests_in_progress, method_label(method))._value
+
+
+def leave(request: HttpRequest, method: str | None, begin: float, response: Any) -> None:
+    """Record a complete response; watch one that is still to be sent."""
+    size = None
+    try:
+        if response.streaming:
+            _watch(request, response, Observation(request, method, begin))
+            return
+        size = len(response.content)
+        _see_user(request)
+    except Exception as error:
+        _report(error)
+    record(request, method, begin, response.status_code, size)
+
+
+def _watch(request: HttpRequest, response: StreamingHttpResponse, observation: Observation) -> None:
+    try:
+        streams.watch(request, response, observation)
+        _see_user(request)
+    except Exception as error:
+        _report(error)
+        observation.finish(response.status_code)
+
+
+def record(request: HttpRequest, method: str | None, begin: float, status: int, size: int | None) -> Recorder | None:
+    """A request that ended, with the bytes of its body where they are known; None: it could not be recorded."""
+    recorder = None
+    try:
+        now = monotonic()
+        match = request.resolver_match
+        route = match.route if match else None
+        recorder = _recorders.get((method, route, status)) or recorder_for(method, route, status)
+        if size and method == "HEAD":
+            size = 0  # a server sends no body in answer to HEAD, whatever the view gave
+        recorder.count_and_observe(now - begin, size, now)
+        if ids := exemplars.current():
+            recorder.duration.exemplify(now - begin, ids)
+        if (length := request.META.get("CONTENT_LENGTH")) and length != "0" and length.isdecimal():
+            metrics.observe(metrics.http_request_size_bytes, int(length[:18]), *recorder.labels[:2])
+    except Exception as error:
+        _report(error)
+        if recorder is None:
+            _lower(method)
+    return recorder
+
+
+def _lower(method: str | None) -> None:
+    """A request that could not be recorded is in progress no more, all the same."""
+    with suppress(Exception):
+        store.lower(_gauge(method))
+
+
 class Observation:
-    """One request, from its entry to its last byte; recorded once, whichever way it ends."""
+    """A request that ends in an unusual way, or later; recorded once, whichever way that is."""
 
-    __slots__ = ("done", "first_byte", "method", "request", "start")
+    __slots__ = ("begin", "done", "first_byte", "method", "request")
 
-    def __init__(self, request: HttpRequest) -> None:
-        self.start = perf_counter()
-        self.request = request
-        self.method = method_label(request.method)
+    def __init__(self, request: HttpRequest, method: str | None, begin: float) -> None:
+        self.request, self.method, self.begin = request, method, begin
         self.done = False
         self.first_byte: float | None = None
-        in_progress(self.method, 1)
-
-    def answer(self, response: HttpResponseBase) -> None:
-        """Record a complete response; watch one that is still to be sent."""
-        try:
-            if response.streaming:
-                streams.watch(self.request, cast(StreamingHttpResponse, response), self)
-            else:
-                self._finish(response.status_code, len(cast(HttpResponse, response).content))
-            _see_user(self.request)
-        except Exception as error:
-            _report(error)
-            self.finish(response.status_code)
 
     def fail(self, error: BaseException) -> None:
         """No response: the client went away, or the server is stopping."""
@@ -127,78 +185,51 @@ class Observation:
             count_exception(self.request, error)
         self.finish(CLIENT_CLOSED if cancelled else 500)
 
-    def finish(self, status: int, size: int | None = None) -> None:
-        """Record, unless that was done before."""
-        try:
-            self._finish(status, size)
-        except Exception as error:
-            _report(error)
-
-    def _finish(self, status: int, size: int | None) -> None:
-        if self.done:
-            return
-        self.done = True
-        in_progress(self.method, -1)
-        seconds = perf_counter() - self.start
-        request = self.request
-        match = request.resolver_match
-        recorder = recorder_for(self.method, match.route if match else None, status)
-        if self.first_byte is not None:
-            recorder.first_byte(self.first_byte)
-        if size and self.method == "HEAD":
-            size = 0  # a server sends no body in answer to HEAD, whatever the view gave
-        recorder.record(seconds, size, request.META.get("CONTENT_LENGTH"))
-
     def first_part(self) -> None:
         """A stream is about to send its first bytes."""
         if self.first_byte is None:
-            self.first_byte = perf_counter() - self.start
+            self.first_byte = monotonic() - self.begin
 
     def broken(self, error: BaseException) -> None:
         """A stream raised."""
         count_exception(self.request, error)
 
+    def finish(self, status: int, size: int | None = None) -> None:
+        """Record, unless that was done before."""
+        if self.done:
+            return
+        self.done = True
+        recorder = record(self.request, self.method, self.begin, status, size)
+        if recorder and self.first_byte is not None:
+            recorder.first_byte(self.first_byte)
+
 
 class Recorder:
     """The series of one method, route and status, looked up once."""
 
-    __slots__ = ("count", "duration", "labels", "together")
+    __slots__ = ("count_and_observe", "duration", "labels")
 
     def __init__(self, *labels: Any) -> None:
         self.labels = labels
-        self.count = metrics.series(metrics.http_requests_total, *labels)._value
+        count = metrics.series(metrics.http_requests_total, *labels)._value
         self.duration = store.Buckets(metrics.series(metrics.http_request_duration_seconds, *labels[:2]))
         response_size = store.Buckets(metrics.series(metrics.http_response_size_bytes, *labels[:2]))
-        self.together = store.together(self.count, self.duration, response_size)
-
-    def record(self, seconds: float, size: int | None, content_length: str | None) -> None:
-        """One request; sizes are in bytes, ``content_length`` is the header as it came."""
-        if size is not None:
-            self.together(seconds, size)
-        else:
-            self.count.inc(1)
-            self.duration.observe(seconds)
-        if ids := exemplars.current():
-            self.duration.exemplify(seconds, ids)
-        if content_length and content_length != "0" and content_length.isdecimal():
-            metrics.observe(metrics.http_request_size_bytes, int(content_length[:18]), *self.labels[:2])
+        self.count_and_observe = store.together(_gauge(labels[0]), count, self.duration, response_size)
 
     def first_byte(self, seconds: float) -> None:
         """The time to the first byte of a stream."""
         metrics.observe(metrics.http_stream_first_byte_seconds, seconds, *self.labels[:2])
 
 
-_recorders: dict[tuple[str, str | None, int], Recorder] = {}
+_recorders: dict[tuple[str | None, str | None, int], Recorder] = {}
 
 
-def recorder_for(method: str, route: str | None, status: int) -> Recorder:
-    """The recorder, kept unless its series are past their cap: then each request counts as refused."""
-    key = method, route, status
-    recorder = _recorders.get(key)
-    if recorder is None:
-        recorder = Recorder(method, endpoint(route), status)
-        if all(metrics.find(metric, *values) is not None for metric, *values in _series_of(recorder)):
-            _recorders[key] = recorder
+def recorder_for(method: str | None, route: str | None, status: int) -> Recorder:
+    """A recorder, kept unless its series are past their cap: then each request counts as refused."""
+    recorder = Recorder(method_label(method), endpoint(route), status)
+    has_room = all(metrics.find(metric, *values) is not None for metric, *values in _series_of(recorder))
+    if has_room and method == recorder.labels[0]:
+        _recorders[method, route, status] = recorder
     return recorder
 
 
@@ -217,23 +248,6 @@ def endpoint(route: str | None) -> str:
         route = ESCAPED.sub(r"\1", simplify_regex(route))
     route = route.replace("<uuidstr:", "<uuid:")  # django-ninja's own word for what the project wrote as uuid
     return route if route.startswith("/") else f"/{route}"
-
-
-@lru_cache(maxsize=16)  # methods are ten at the most
-def _in_progress_gauge(method: str) -> Any:
-    return metrics.series(metrics.http_requests_in_progress, method)._value
-
-
-def in_progress(method: str, change: int) -> None:
-    """Requests being handled now."""
-    try:
-        gauge = _in_progress_gauge(method)
-        if (
-            change > 0 or gauge.get() > 0
-        ):  # what began while the store was full was not counted, and its end is not either
-            gauge.inc(change)
-    except Exception as error:
-        _report(error)
 
 
 def count_exception(request: HttpRequest, error: BaseException) -> None:

@@ -5,8 +5,9 @@ padding. Then come entries: a 4-byte int, the length of the key; the key; spaces
 value and a time stamp. All of it in the byte order of the machine. The key is JSON of the metric's name, the sample's
 name, the labels and the help text.
 
-Our own files carry ``TAG`` in the padding, and in their last cell the change mark: a number that grows with every
-change of a value. The writer changes the value, then the mark; a reader reads the mark, then the values.
+Our own files carry ``TAG`` in the padding, and in their last cell the change mark: when a value last changed, by the
+monotonic clock, of which no two readings are the same. The writer changes the value, then the mark; a reader reads the
+mark, then the values.
 """
 
 from __future__ import annotations

@@ -55,29 +55,41 @@ class SharedValue:
 
     def inc(self, amount: float) -> None:
         """Add to the number."""
+        now = monotonic()
         try:
             with files.lock:
                 cells = self._file.cells
                 cells[self._cell] += amount
-                cells[MARK] += 1.0
+                cells[MARK] = now
         except IndexError:
             if self._find_place(count=True):
                 self.inc(amount)
-        if monotonic() > _next_look:
+        if now > _next_look:
             look()
+
+    def rise(self, now: float) -> None:
+        """Add one, for who has looked at the clock."""
+        try:
+            with files.lock:
+                cells = self._file.cells
+                cells[self._cell] += 1.0
+                cells[MARK] = now
+        except IndexError:
+            self.inc(1)
 
     def set(self, value: float, timestamp: float | None = None) -> None:
         """Replace the number."""
+        now = monotonic()
         try:
             with files.lock:
                 cells = self._file.cells
                 cells[self._cell] = value
                 cells[self._cell + 1] = timestamp or 0.0
-                cells[MARK] += 1.0
+                cells[MARK] = now
         except IndexError:
             if self._find_place(count=True):
                 self.set(value, timestamp)
-        if monotonic() > _next_look:
+        if now > _next_look:
             look()
 
     def get(self) -> float:
@@ -176,46 +188,80 @@ class Buckets:
         self.buckets[bisect_left(self.bounds, value)].set_exemplar(Exemplar(ids, value, round(time(), 3)))
 
 
-def together(counter: Any, one: Buckets, two: Buckets) -> Callable[[float, float], None]:
-    """Count once and observe two numbers, in any store."""
+def raiser(gauge: Any) -> Callable[[float], None]:
+    """What adds one to a gauge, in any store, at a time by ``monotonic()``."""
+    return gauge.rise if isinstance(gauge, SharedValue) else lambda now: gauge.inc(1)
 
-    def one_by_one(first: float, second: float) -> None:
+
+def lower(gauge: Any) -> None:
+    """One less, where there is one: what began while it had no place was not counted, nor is its end."""
+    with files.lock:
+        if gauge.get() > 0:
+            gauge.inc(-1)
+
+
+Record = Callable[[float, float | None, float], None]
+
+
+def together(level: Any, counter: Any, one: Buckets, two: Buckets) -> Record:
+    """What lowers a gauge, counts once and observes two numbers, in any store.
+
+    It takes the two numbers, of which the second is None where it is unknown, and the time by ``monotonic()``.
+    """
+
+    def one_by_one(first: float, second: float | None, now: float) -> None:
+        lower(level)
         counter.inc(1)
         one.observe(first)
-        two.observe(second)
+        if second is not None:
+            two.observe(second)
 
-    if not isinstance(counter, SharedValue):
-        return one_by_one
-    counts, observations = counter._file, one.sum._file
+    return _at_once(level, counter, one, two, one_by_one) if isinstance(counter, SharedValue) else one_by_one
+
+
+def _at_once(level: Any, counter: Any, one: Buckets, two: Buckets, one_by_one: Record) -> Record:
+    """The same under one lock; a closure, since half of the time would go into looking up attributes."""
+    levels, counts, observations = level._file, counter._file, one.sum._file
     bounds_one, bounds_two = one.bounds, two.bounds
-    cells_of_one: list[int] = []
-    cells_of_two: list[int] = []
-    count_at = sum_one_at = sum_two_at = NOWHERE
+    level_at = count_at = sum_one_at = sum_two_at = NOWHERE
+    buckets_one: list[int] = []
+    buckets_two: list[int] = []
 
     def find() -> None:
-        nonlocal count_at, sum_one_at, sum_two_at
-        count_at, sum_one_at, sum_two_at = counter._cell, one.sum._cell, two.sum._cell
-        cells_of_one[:] = [bucket._cell for bucket in one.buckets]
-        cells_of_two[:] = [bucket._cell for bucket in two.buckets]
+        nonlocal level_at, count_at, sum_one_at, sum_two_at, buckets_one, buckets_two
+        level_at, count_at, sum_one_at, sum_two_at = level._cell, counter._cell, one.sum._cell, two.sum._cell
+        buckets_one = [bucket._cell for bucket in one.buckets]
+        buckets_two = [bucket._cell for bucket in two.buckets]
 
-    def record(first: float, second: float) -> None:
-        bucket_one = cells_of_one[bisect_left(bounds_one, first)]
-        bucket_two = cells_of_two[bisect_left(bounds_two, second)]
+    def record(first: float, second: float | None, now: float) -> None:
+        if second is None:
+            one_by_one(first, second, now)
+            return
+        other = float(second)  # a whole number takes longer to compare
+        one_at = buckets_one[bisect_left(bounds_one, first)]
+        two_at = buckets_two[bisect_left(bounds_two, other)]
         try:
             with files.lock:
-                cells = observations.cells
-                count, number_one, number_two = counts.cells[count_at], cells[bucket_one], cells[bucket_two]
-                total_one, total_two = cells[sum_one_at], cells[sum_two_at]
-                cells[bucket_one], cells[sum_one_at] = number_one + 1.0, total_one + first
-                cells[bucket_two], cells[sum_two_at] = number_two + 1.0, total_two + second
-                cells[MARK] += 1.0
-                cells = counts.cells
-                cells[count_at] = count + 1.0
-                cells[MARK] += 1.0
-        except IndexError:  # some has no place yet, which was found out before any changed
-            one_by_one(first, second)
+                cells, counted, leveled = observations.cells, counts.cells, levels.cells
+                # All are read before any is changed: should one have no place, none is.
+                level_now = leveled[level_at]
+                count = counted[count_at]
+                number_one = cells[one_at]
+                number_two = cells[two_at]
+                sum_one = cells[sum_one_at]
+                sum_two = cells[sum_two_at]
+                cells[one_at] = number_one + 1.0
+                cells[two_at] = number_two + 1.0
+                cells[sum_one_at] = sum_one + first
+                cells[sum_two_at] = sum_two + other
+                counted[count_at] = count + 1.0
+                if level_now > 0.0:
+                    leveled[level_at] = level_now - 1.0
+                cells[MARK] = counted[MARK] = leveled[MARK] = now
+        except IndexError:
+            one_by_one(first, second, now)
             find()
-        if monotonic() > _next_look:
+        if now > _next_look:
             look()
 
     find()

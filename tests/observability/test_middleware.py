@@ -320,12 +320,18 @@ def test_a_clock_that_is_set_back_an_hour_gives_no_negative_duration():
     assert 0.01 <= metric_value("http_request_duration_seconds_sum", endpoint="unmatched") - before < 5
 
 
-def test_a_fault_of_ours_leaves_the_response_unchanged_and_is_counted(client, monkeypatch):
+@pytest.mark.parametrize(("step", "counted"), [("middleware.endpoint", 0), ("exemplars.current", 1)])
+def test_a_fault_of_ours_leaves_the_response_unchanged_and_is_counted(client, monkeypatch, step, counted):
     def broken(*args):
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("observability.middleware.recorder_for", broken)
-    with assert_increases("observability_dropped_total", metric="http_requests_total", reason="error"):
+    monkeypatch.setattr("observability.middleware._recorders", {})
+    monkeypatch.setattr(f"observability.{step}", broken)
+    with (
+        assert_increases("observability_dropped_total", metric="http_requests_total", reason="error"),
+        assert_increases("http_requests_total", by=counted),
+        assert_increases("http_requests_in_progress", by=0),
+    ):
         response = client.get("/ok?size=7")
     assert (response.status_code, response.content) == (200, b"xxxxxxx")
 
