@@ -104,9 +104,9 @@ class Encoded(Kept):
 
 
 def choose(headers: Any, encoding: str, library: ModuleType, take: Take) -> Reader:
-    """The reader for a body with these headers."""
+    """The reader for a body with these headers; ``encoding`` is "" where there is none to undo."""
     reader = EventReader(take) if is_stream(headers) else JSONReader(take)
-    return Encoded(reader, encoding, library) if encoding not in ("", "identity") else reader
+    return Encoded(reader, encoding, library) if encoding else reader
 
 
 def is_stream(headers: Any) -> bool:

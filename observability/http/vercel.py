@@ -37,7 +37,7 @@ class DeploymentExchange(Exchange):
     deployment: Any = None
 
     def choose_reader(self, encoding: str) -> readers.Reader | None:
-        return readers.choose(self.headers, encoding, self.library, self._take) if self.status == "success" else None
+        return readers.choose(self.headers, encoding, self.library, self._take) if self.is_answered else None
 
     def _take(self, value: Any) -> None:
         self.deployment = value

@@ -8,6 +8,8 @@ from decimal import Decimal
 import httpx
 import httpx2
 import pytest
+from genai_prices import Usage as Priced
+from genai_prices import calc_price
 
 from observability.http import Usage, instrument
 from tests.canned import answer, canned
@@ -143,6 +145,25 @@ def test_tokens_and_cost_are_read_from_each_shape(library, url, body, usage, cos
     assert made.cost == (cost and Decimal(cost))
 
 
+TOKENS = {"prompt_tokens": 1000, "completion_tokens": 100, "input_tokens": 1000, "output_tokens": 100}
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "terms"),
+    [
+        (OPENAI, CHAT | {"model": "gpt-5", "service_tier": "priority", "usage": TOKENS}, {"service_tier": "priority"}),
+        (OPENAI, CHAT | {"model": "gpt-5", "service_tier": "flex", "usage": TOKENS}, {"service_tier": "flex"}),
+        (ANTHROPIC, MESSAGE | {"model": "claude-opus-5", "usage": TOKENS | {"speed": "fast"}}, {"speed": "fast"}),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) and len(value) == 1 else "",
+)
+def test_the_terms_of_the_service_are_part_of_the_price(url, body, terms):
+    usage = Priced(input_tokens=1000, output_tokens=100)
+    cost = call(url, json=body).cost
+    assert cost == calc_price(usage, body["model"], price_context=terms).total_price
+    assert cost != calc_price(usage, body["model"]).total_price
+
+
 def test_a_stream_of_responses_tells_its_usage_at_the_end():
     made = stream(
         {"type": "response.created", "response": {"model": "gpt-4o", "usage": None, "error": None}},
@@ -265,6 +286,7 @@ def test_what_is_compressed_is_read_as_well(library, encoding):
         made, content = served(answer(body, Content_Encoding=encoding, Content_Type=kind), library=library)
         assert content == text.encode()
         assert (made.status, made.usage) == ("success", Usage(1000, 100))
+        assert made.time_to_first_token is None
 
 
 @LIBRARIES
@@ -276,10 +298,10 @@ def test_what_is_said_to_be_compressed_and_is_not_harms_nobody(library):
 @pytest.mark.parametrize(
     ("status", "outcome"), [(200, "success"), (302, "success"), (400, "error"), (429, "rate_limited"), (529, "error")]
 )
-def test_a_refusal_costs_nothing(status, outcome):
-    made = call(response=httpx2.Response(status, json=CHAT))
+def test_what_is_no_answer_costs_nothing(status, outcome):
+    made = call(response=httpx2.Response(status, json=CHAT | {"usage": {"prompt_tokens": 7}}))
     assert (made.status, made.http_status) == (outcome, status)
-    assert made.cost == (None if status < 400 else 0)
+    assert (made.usage, made.cost) == ((Usage(), 0) if status != 200 else (Usage(7), made.cost))
 
 
 def test_the_request_id_is_the_providers():
