@@ -33,7 +33,7 @@ class Notion(Service):
     name = "Notion"
 
     def __init__(self, sleep: Sleep = time.sleep) -> None:
-        access, timeout = conf.access("NOTION_URL", "NOTION_TOKEN"), conf.call_timeout()
+        access, timeout = conf.notion(), conf.call_timeout()
         headers = {"Authorization": f"Bearer {access.key}", "Notion-Version": VERSION}
         client = httpx2.Client(base_url=access.url, headers=headers, timeout=timeouts(timeout))
         super().__init__(instrument(client, notion_url=access.url), timeout, sleep)

@@ -222,7 +222,7 @@ def test_a_client_without_a_usable_key_says_which_setting_to_mend(settings, key)
 
 def test_an_address_has_to_be_one(settings):
     settings.AUTOMATION = KEYS | {"NOTION_URL": "localhost:8100"}
-    with pytest.raises(NotConfigured, match="NOTION_URL is no address"):
+    with pytest.raises(NotConfigured, match="'localhost:8100' is no address of a service"):
         Notion()
 
 
