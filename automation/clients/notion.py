@@ -31,6 +31,7 @@ class Notion(Service):
     """What an integration may see."""
 
     name = "Notion"
+    operations = ("retrieve_page", "retrieve_block_children", "retrieve_database", "query_data_source")
 
     def __init__(self, sleep: Sleep = time.sleep) -> None:
         access, timeout = conf.notion(), conf.call_timeout()
