@@ -1,6 +1,7 @@
 """The clients of Notion and Vercel."""
 
 import json
+import logging
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -228,6 +229,18 @@ def test_a_service_that_quotes_the_key_is_not_quoted(settings):
         with Vercel() as vercel:
             error = refusal(vercel.project, "bakery")
     assert str(error) == "Vercel get_project failed: HTTP 401 invalid_api_key"
+
+
+def test_no_log_has_a_key_in_it(notion, vercel, services, caplog):
+    caplog.set_level(logging.DEBUG)
+    for fault in (401, 429, "cut", "garbage"):
+        services.faults("notion", fault, times=None)
+        services.faults("vercel", fault, times=None)
+        refusal(notion.page, page_id(1))
+        refusal(vercel.project, "bakery")
+        services.clear()
+    assert "v9/projects/bakery" in caplog.text
+    assert [key for key in KEYS.values() if key in caplog.text] == []
 
 
 @pytest.mark.parametrize("key", ["", "two words", "line\n", "kéy"])
