@@ -1,18 +1,23 @@
 """The AUTOMATION settings dictionary, read when used."""
 
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 
+from automation.errors import NotConfigured
+
 
 def _get(key: str, default: Any) -> Any:
-    return getattr(settings, "AUTOMATION", {}).get(key, default)
+    """An empty value, as of a variable that is not set, counts as none."""
+    value = getattr(settings, "AUTOMATION", {}).get(key)
+    return default if value in (None, "") else value
 
 
 def api_token() -> str:
     """Return the bearer token of the API; empty means that no token is accepted."""
-    return str(_get("API_TOKEN", "") or "")
+    return str(_get("API_TOKEN", ""))
 
 
 def site_check_hosts() -> list[str]:
@@ -28,3 +33,57 @@ def lease() -> timedelta:
 def max_attempts() -> int:
     """Return how many workers may take a job before it fails."""
     return int(_get("MAX_ATTEMPTS", 3))
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a service answers, and the key that it lets in."""
+
+    url: str
+    key: str = field(repr=False)
+
+
+def notion() -> Access:
+    """Return how to reach Notion; like all of these it raises NotConfigured, which never quotes the key."""
+    return _access("NOTION_TOKEN", _get("NOTION_TOKEN", ""), _get("NOTION_URL", "https://api.notion.com"))
+
+
+def vercel() -> Access:
+    """Return how to reach Vercel."""
+    return _access("VERCEL_TOKEN", _get("VERCEL_TOKEN", ""), _get("VERCEL_URL", "https://api.vercel.com"))
+
+
+def openai() -> Access:
+    """Return how to reach OpenAI, or what speaks its API."""
+    return _access("OPENAI_API_KEY", _get("OPENAI_API_KEY", ""), _get("OPENAI_URL", "https://api.openai.com/v1"))
+
+
+def anthropic() -> Access:
+    """Return how to reach Anthropic."""
+    url = _get("ANTHROPIC_URL", "https://api.anthropic.com")
+    return _access("ANTHROPIC_API_KEY", _get("ANTHROPIC_API_KEY", ""), url)
+
+
+def _access(setting: str, key: str, url: str) -> Access:
+    if not key:
+        raise NotConfigured(f"{setting} is not set.")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise NotConfigured(f"{setting} has characters that no key has.")
+    if not url.startswith(("http://", "https://")):
+        raise NotConfigured(f"{url[:100]!r} is no address of a service: write https://HOST.")
+    return Access(url.rstrip("/"), key)
+
+
+def vercel_team() -> str:
+    """Return the id of the team that projects and deployments belong to; empty: the user's own."""
+    return str(_get("VERCEL_TEAM", ""))
+
+
+def call_timeout() -> float:
+    """Return the seconds that one call to Notion or Vercel may take, its whole answer included."""
+    return float(_get("CALL_TIMEOUT", 30))
+
+
+def completion_timeout() -> float:
+    """Return the seconds that one request to a model may take, its whole answer included."""
+    return float(_get("COMPLETION_TIMEOUT", 600))
