@@ -38,8 +38,8 @@ def new_jobs():
 def fill():
     rows = list(new_jobs())
     Job.objects.bulk_create(rows, batch_size=2000)
-    Step.objects.bulk_create((Step(job=job, position=1, name="x", status="success") for job in rows), batch_size=2000)
-    AIRequest.objects.bulk_create((AIRequest(job=job, model="x", status="success") for job in rows), batch_size=2000)
+    Step.objects.bulk_create(Step(job=job, position=1, name="x", status="success") for job in rows[:5000])
+    AIRequest.objects.bulk_create(AIRequest(job=job, model="x", status="success") for job in rows[:5000])
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
