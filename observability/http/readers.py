@@ -15,10 +15,10 @@ Take = Callable[[Any], None]  # gets each value that was read; None is what is n
 
 
 class Reader(Protocol):
-    """Takes a body part by part."""
+    """Takes a body part by part; ``whole`` is whether it came to its end."""
 
     def feed(self, chunk: bytes) -> None: ...
-    def end(self) -> None: ...
+    def end(self, whole: bool) -> None: ...
 
 
 def parse(text: bytes) -> Any:
@@ -36,10 +36,14 @@ class Kept:
         self.parts: list[bytes] = []
         self.size = 0
 
+    @property
+    def is_too_large(self) -> bool:
+        return self.size > MAX_BYTES
+
     def feed(self, chunk: bytes) -> None:
         self.size += len(chunk)
         self.parts.append(chunk)
-        if self.size > MAX_BYTES:
+        if self.is_too_large:
             self.parts.clear()
 
 
@@ -50,8 +54,8 @@ class JSONReader(Kept):
         super().__init__()
         self.take = take
 
-    def end(self) -> None:
-        if self.parts:
+    def end(self, whole: bool) -> None:
+        if whole and not self.is_too_large:
             self.take(parse(b"".join(self.parts)))
 
 
@@ -75,7 +79,7 @@ class EventReader:
         line = b"".join(self.line.parts)
         return line[5:].strip() if line.startswith(b"data:") else b""
 
-    def end(self) -> None:
+    def end(self, whole: bool) -> None:
         """A last line without an end may be whole, or cut."""
         if (value := _event(self._data())) is not None:
             self.take(value)
@@ -92,11 +96,13 @@ class Encoded(Kept):
         super().__init__()
         self.inner, self.encoding, self.library = inner, encoding, library
 
-    def end(self) -> None:
+    def end(self, whole: bool) -> None:
+        if self.is_too_large:
+            return
         with suppress(self.library.DecodingError):  # cut, or garbage
             for part in self._decoded():
                 self.inner.feed(part)
-        self.inner.end()
+        self.inner.end(whole)
 
     def _decoded(self) -> Iterator[bytes]:
         response = self.library.Response(200, headers={"content-encoding": self.encoding}, content=iter(self.parts))
@@ -104,9 +110,9 @@ class Encoded(Kept):
 
 
 def choose(headers: Any, encoding: str, library: ModuleType, take: Take) -> Reader:
-    """The reader for a body with these headers."""
+    """The reader for a body with these headers; ``encoding`` is "" where there is none to undo."""
     reader = EventReader(take) if is_stream(headers) else JSONReader(take)
-    return Encoded(reader, encoding, library) if encoding not in ("", "identity") else reader
+    return Encoded(reader, encoding, library) if encoding else reader
 
 
 def is_stream(headers: Any) -> bool:
