@@ -22,8 +22,8 @@ from ninja.utils import check_csrf
 
 from automation import jobs
 from automation.conf import api_token, site_check_hosts
+from automation.errors import InvalidPayload, UnknownJobType
 from automation.models import AIRequestStatus, Job, JobStatus, StepStatus
-from automation.tasks import enqueue
 
 
 class Token(AuthBase):
@@ -160,13 +160,13 @@ def _unauthorized(request: HttpRequest, exc: AuthenticationError) -> HttpRespons
     return response
 
 
-@api.exception_handler(jobs.UnknownJobType)
-def _unknown_job_type(request: HttpRequest, exc: jobs.UnknownJobType) -> HttpResponse:
+@api.exception_handler(UnknownJobType)
+def _unknown_job_type(request: HttpRequest, exc: UnknownJobType) -> HttpResponse:
     return api.create_response(request, {"detail": str(exc)}, status=404)
 
 
-@api.exception_handler(jobs.InvalidPayload)
-def _invalid_payload(request: HttpRequest, exc: jobs.InvalidPayload) -> HttpResponse:
+@api.exception_handler(InvalidPayload)
+def _invalid_payload(request: HttpRequest, exc: InvalidPayload) -> HttpResponse:
     errors = [{**error, "loc": ["body", "payload", *error["loc"]]} for error in exc.errors]
     return api.create_response(request, {"detail": errors}, status=422)
 
@@ -191,9 +191,7 @@ def start(
     """Queue a job for the workers; follow it by its id. What the payload holds depends on the job type."""
     caller = getattr(request, "auth", None)  # the user, or True for the token
     user = caller if isinstance(caller, AbstractBaseUser) else None
-    job = jobs.create_job(job_type, payload, started_by=user)
-    enqueue(job)
-    return Status(202, job)
+    return Status(202, jobs.create_job(job_type, payload, started_by=user))
 
 
 @api.get("jobs", response={200: list[JobOut], 401: Error, 422: FieldErrors}, url_name="jobs", summary="List jobs")

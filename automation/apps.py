@@ -8,12 +8,12 @@ class AutomationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from automation import jobs, pipelines  # noqa: F401  (importing pipelines registers the job types)
+        from automation import pipelines, registry  # noqa: F401  (importing pipelines registers the job types)
         from automation.models import AIRequest, Job, Step
         from observability.metrics import expect_labels
         from observability.tracking import track_ai_requests, track_jobs, track_steps
 
-        track_jobs(Job, duration="duration", cost=Job.ai_cost)
+        track_jobs(Job, created="waiting_since", duration="duration", heartbeat="heartbeat_at", cost=Job.ai_cost)
         track_steps(Step)
         track_ai_requests(AIRequest)
-        expect_labels(job_type=jobs.names(), step=jobs.step_names())
+        expect_labels(job_type=registry.names(), step=registry.step_names())

@@ -1,6 +1,7 @@
 """Jobs, the steps they took and the AI requests they paid for."""
 
 import uuid
+from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
@@ -51,7 +52,7 @@ class Job(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    duration = models.FloatField("seconds", null=True, blank=True, help_text="By a monotonic clock.")
+    duration = models.FloatField("seconds", null=True, blank=True, help_text="By a monotonic clock in one worker.")
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
@@ -59,12 +60,23 @@ class Job(models.Model):
         on_delete=models.SET_NULL,
         related_name="automation_jobs",
     )
+    request_id = models.CharField(max_length=128, blank=True, default="", help_text="Of the request that started it.")
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    retry_of = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retry", help_text="The job before."
+    )
+    task_id = models.UUIDField(null=True, blank=True, help_text="Of the task that runs it; none in the foreground.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="How many workers have taken it so far.")
+    worker = models.CharField(max_length=100, blank=True, default="", help_text="Host and process that took it last.")
+    heartbeat_at = models.DateTimeField(null=True, blank=True, help_text="When its worker last gave a sign of life.")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="automation_job_newest"),
             models.Index(fields=["status", "job_type", "finished_at"], name="automation_job_by_outcome"),
+            models.Index(fields=["status", "-created_at", "-id"], name="automation_job_by_status"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -79,6 +91,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_type} {self.id} ({self.status})"
+
+    @property
+    def waiting_since(self) -> datetime | None:
+        """When the wait for its start began; a job that is taken up again has been started before."""
+        return self.created_at if self.attempts <= 1 else None
 
     def ai_cost(self) -> Decimal | None:
         """Return what the job's AI requests cost in USD; None without any, or when a price is unknown."""
@@ -98,8 +115,12 @@ class Step(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
-    duration = models.FloatField("seconds", null=True, blank=True, help_text="By a monotonic clock.")
+    duration = models.FloatField("seconds", null=True, blank=True, help_text="By a monotonic clock in one worker.")
     error = models.TextField(blank=True, default="")
+    attempts = models.PositiveSmallIntegerField(default=1, help_text="How often it was tried.")
+    output = models.JSONField(
+        null=True, blank=True, help_text="What it returned; a job taken up again goes on from it."
+    )
 
     class Meta:
         ordering = ["job", "position"]

@@ -1,12 +1,18 @@
-"""What the task worker (`manage.py db_worker`) runs."""
+"""The queue: the task that a worker (`manage.py db_worker`) runs for each job, and the ways into it and out of it."""
 
-from functools import partial
+from typing import Any
+from uuid import UUID
 
 import django
 from django.db import transaction
+from django.utils import timezone
 
-from automation import jobs
-from automation.models import Job
+from automation import engine
+from automation.conf import max_attempts
+from automation.errors import describe
+from automation.models import Job, JobStatus, Step
+from automation.transitions import finish_step
+from observability.tracking import transition
 
 if django.VERSION >= (6, 0):
     from django.tasks import task
@@ -17,9 +23,57 @@ else:
 @task()
 def run_job(job_id: str) -> str:
     """Run the job of this id and return its status; what became of it is in its row."""
-    return str(jobs.run(Job.objects.get(pk=job_id)).status)
+    job = Job.objects.get(pk=job_id)
+    try:
+        return str(engine.run(job).status)
+    except (KeyboardInterrupt, SystemExit) as exc:  # a second signal: the worker has to end now
+        give_back(job, describe(exc))
+        raise
 
 
 def enqueue(job: Job) -> None:
-    """Hand the job to the workers once the surrounding transaction has committed."""
-    transaction.on_commit(partial(run_job.enqueue, str(job.pk)))
+    """Hand the job to the workers and keep the task's id on it; the caller saves that in the same transaction.
+
+    The queue is in the same database, so that job and task are committed together, or neither is.
+    """
+    job.task_id = UUID(run_job.enqueue(str(job.pk)).id)
+
+
+def requeue(job: Job) -> None:
+    """Hand a pending job to the workers anew."""
+    enqueue(job)
+    Job.objects.filter(pk=job.pk).update(task_id=job.task_id)
+
+
+def give_back(job: Job, why: str, **still: Any) -> bool:
+    """End an attempt at a running job, and queue the job anew if it may be; `still` are conditions on its row.
+
+    It is cancelled when somebody asked for that. It fails when it was taken too often, or was not queued but run in
+    the foreground. False: this attempt at it does not run any more.
+    """
+    to = _after(job)
+    ended = {"finished_at": timezone.now(), "duration": _age(job), "error": why}
+    where = {"attempts": job.attempts, "cancel_requested_at": job.cancel_requested_at, **still}
+    with transaction.atomic():
+        outcome = {} if to == JobStatus.PENDING else ended
+        if not transition(job, to, come_from=JobStatus.RUNNING, where=where, **outcome):
+            return False
+        for step in job.steps.filter(status=Step.Status.RUNNING):
+            finish_step(step, Step.Status.FAILED, duration=_age(step), error=why)
+        if to == JobStatus.PENDING:
+            requeue(job)
+    return True
+
+
+def _after(job: Job) -> JobStatus:
+    """Return what follows on an attempt that came to nothing."""
+    if job.cancel_requested_at:
+        return JobStatus.CANCELLED
+    if job.task_id is None or job.attempts >= max_attempts():
+        return JobStatus.FAILED
+    return JobStatus.PENDING
+
+
+def _age(row: Job | Step) -> float:
+    """Return the seconds since its start, by the time of day: another process saw that."""
+    return max(0.0, (timezone.now() - row.started_at).total_seconds()) if row.started_at else 0.0

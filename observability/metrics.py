@@ -96,6 +96,11 @@ automation_job_cost_usd = Histogram(
 automation_jobs_queued = Gauge(
     "automation_jobs_queued", "Jobs that wait to be started.", ["job_type"], multiprocess_mode="mostrecent"
 )
+automation_oldest_active_job_age_seconds = Gauge(
+    "automation_oldest_active_job_age_seconds",
+    "Time since the oldest sign of life among the running jobs.",
+    multiprocess_mode="mostrecent",
+)
 automation_job_last_success_timestamp_seconds = Gauge(
     "automation_job_last_success_timestamp_seconds",
     "When a job last succeeded, in seconds since the epoch.",
@@ -172,7 +177,11 @@ observability_dropped_total = Counter(
     "observability_dropped_total", "Samples that were refused, by metric and reason.", ["metric", "reason"]
 )
 
-READ = (automation_jobs_queued, automation_job_last_success_timestamp_seconds)  # by the app, and never recorded
+READ = (  # by the app, and never recorded
+    automation_jobs_queued,
+    automation_oldest_active_job_age_seconds,
+    automation_job_last_success_timestamp_seconds,
+)
 SETTABLE = (active_users, active_jobs, database_connections)  # read by the app, unless somebody sets them
 
 # Label values known beforehand. Where a metric's labels are all known, its series exist at 0 from the start, so that
@@ -372,10 +381,10 @@ _has_been_set: set[str] = set()
 
 
 def never_set() -> set[str]:
-    """Gauges that nobody has set: absent, not 0. The shared store sees to it by itself."""
+    """Gauges that nobody has set or reads: absent, not 0. The shared store sees to it by itself."""
     if store.folder():
         return set()
-    return {metric._name for metric in SETTABLE} - _has_been_set
+    return {metric._name for metric in (*SETTABLE, *READ)} - _has_been_set
 
 
 UNSET: Any = object()  # an argument that was not given; None is a bad number like any other

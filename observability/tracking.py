@@ -11,7 +11,7 @@ moment outside a transaction may both count, so code with concurrent writers cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,8 +20,9 @@ from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db import models, router, transaction
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Min
 from django.db.models.signals import post_save, pre_save
+from django.utils import timezone
 
 from . import metrics, sources
 from .logs import warn
@@ -57,17 +58,20 @@ def track_jobs(
     started: str | None = "started_at",
     ended: str | None = "finished_at",
     duration: str | None = None,
+    heartbeat: str | None = None,
     cost: Cost | None = None,
 ) -> None:
     """Send ``job_started`` and ``job_finished`` for a model, and read its gauges when somebody looks.
 
-    These are ``active_jobs``, ``automation_jobs_queued`` and ``automation_job_last_success_timestamp_seconds``, the
-    last for job types named by ``expect_labels``. An index over status, job type and end keeps their queries fast.
+    These are ``active_jobs``, ``automation_oldest_active_job_age_seconds`` where there is a ``heartbeat``,
+    ``automation_jobs_queued`` and ``automation_job_last_success_timestamp_seconds``, the last for job types named by
+    ``expect_labels``. An index over status, job type and end keeps their queries fast.
 
     The arguments name fields; one that the model does not have is None. Without ``duration`` (seconds) the time
-    between ``started`` and ``ended`` is taken. ``cost`` gives the AI cost of a job in USD, or None.
+    between ``started`` and ``ended`` is taken. ``heartbeat`` is when a running job last gave a sign of life. ``cost``
+    gives the AI cost of a job in USD, or None.
     """
-    _require_fields(model, job_type, status, created, started, ended, duration)
+    _require_fields(model, job_type, status, created, started, ended, duration, heartbeat)
     queued, running, finished = _several(queued), _several(running), _several(finished)
 
     def announce(job: models.Model, now: str) -> None:
@@ -80,7 +84,7 @@ def track_jobs(
             job_finished.send_robust(model, **about, status=now, duration=seconds, cost=spent)
 
     _track(model, Tracked(status, announce))
-    _read_gauges(_Rows(model, job_type, status, ended), queued, running)
+    _read_gauges(_Rows(model, job_type, status, ended, heartbeat), queued, running)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class _Rows:
     job_type: str
     status: str
     ended: str | None
+    heartbeat: str | None
 
     def filter(self, **conditions: Any) -> models.QuerySet[Any]:
         return self.model._default_manager.order_by().filter(**conditions)
@@ -102,6 +107,11 @@ class _Rows:
         """Known types without a row are 0."""
         rows = self.filter(**{f"{self.status}__in": statuses}).values_list(self.job_type).annotate(number=Count("pk"))
         return {(kind,): 0.0 for kind in metrics.expected("job_type")} | {(kind,): number for kind, number in rows}
+
+    def oldest_heartbeat(self, statuses: Collection[str]) -> float:
+        """Its age in seconds; 0 without a job, since nothing is overdue."""
+        oldest = self.filter(**{f"{self.status}__in": statuses}).aggregate(oldest=Min(self.heartbeat))["oldest"]
+        return max(0.0, (timezone.now() - oldest).total_seconds()) if isinstance(oldest, datetime) else 0.0
 
     def last_success(self) -> sources.Values:
         """Of each known type by itself: a look at the end of an index, where all types at once would read all of it."""
@@ -115,6 +125,9 @@ class _Rows:
 def _read_gauges(rows: _Rows, queued: Collection[str], running: Collection[str]) -> None:
     register = partial(sources.register, sources.DATABASE, key=rows.model)
     register(metrics.active_jobs, lambda: rows.count(running))
+    if rows.heartbeat:
+        oldest = metrics.automation_oldest_active_job_age_seconds
+        register(oldest, lambda: rows.oldest_heartbeat(running), combine=max)
     if _is_column(rows.model, rows.job_type):
         register(metrics.automation_jobs_queued, lambda: rows.count_by_type(queued))
         if rows.ended and _is_column(rows.model, rows.ended):
@@ -178,12 +191,19 @@ def track_ai_requests(
     _track(model, Tracked(status, announce))
 
 
-def transition(instance: models.Model, to: str, *, come_from: str | None = None, **fields: Any) -> bool:
+def transition(
+    instance: models.Model,
+    to: str,
+    *,
+    come_from: str | None = None,
+    where: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> bool:
     """Move a row from one status to another, unless another writer was first.
 
-    ``come_from`` is the status that the row must still have, by default the one that ``instance`` carries; ``fields``
-    are written with it. True: this caller made the change; ``instance`` has it, and its signal is sent on commit.
-    False: nothing happened.
+    ``come_from`` is the status that the row must still have, by default the one that ``instance`` carries; ``where``
+    are further conditions on it, as ``filter()`` takes them; ``fields`` are written with it. True: this caller made
+    the change; ``instance`` has it, and its signal is sent on commit. False: nothing happened.
     """
     model, status = type(instance), _tracked_as(type(instance)).status
     using = router.db_for_write(model, instance=instance)
@@ -191,12 +211,15 @@ def transition(instance: models.Model, to: str, *, come_from: str | None = None,
     if old == to:  # perhaps a rollback took the row back, and not the instance
         old = instance.__dict__.get(CAME_FROM, to)
     values = {status: to, **fields}
-    rows = model._base_manager.using(using).filter(pk=instance.pk, **{status: old})
+    rows = model._base_manager.using(using).filter(pk=instance.pk, **{status: old}).filter(**where or {})
     if old == to or not rows.update(**values):
         return False
     instance.__dict__[CAME_FROM] = old
     for name, value in values.items():
-        setattr(instance, name, value)
+        if hasattr(value, "resolve_expression"):
+            instance.__dict__.pop(name, None)  # only the row knows: it is read when somebody asks
+        else:
+            setattr(instance, name, value)
     _announce_on_commit(instance, to, using)
     return True
 

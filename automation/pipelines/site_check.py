@@ -8,11 +8,12 @@ import httpx2
 import pydantic
 
 from automation.conf import site_check_hosts
-from automation.jobs import Failure, Run, job_type
+from automation.engine import Run
+from automation.errors import Failure, describe
+from automation.registry import Pipeline
 
 TIMEOUT = 10.0  # seconds for one path, the body included
 BASE_URL = re.compile(r"https?://(?P<host>[^/?#@\\\s]+)/?")
-NAMED_PATHS = 5  # failed paths that the job's error names; all are in its steps
 
 
 def allowed_base_url(url: str) -> str:
@@ -51,14 +52,22 @@ class SiteCheckPayload(pydantic.BaseModel):
     paths: Annotated[list[Path], pydantic.Field(min_length=1, max_length=50)]
 
 
-@job_type("site_check", payload=SiteCheckPayload, steps=("fetch_path",))
-def site_check(run: Run, payload: SiteCheckPayload) -> dict[str, Any]:
-    """Ask for every path; those that do not answer, or with a status of 400 and more, fail the job."""
-    with _client() as client:
-        answers = [(path, _check(run, client, payload.base_url + path, path)) for path in payload.paths]
-    failed = [f"{path} ({answer})" for path, answer in answers if isinstance(answer, str)]
-    if failed:
-        raise Failure(_sentence(failed, len(answers)))
+pipeline = Pipeline("site_check", payload=SiteCheckPayload)
+
+
+@pipeline.step(each=lambda payload: payload.paths)
+def fetch_path(run: Run, path: str) -> int:
+    """Return the status of the answer; one of 400 and more, or none, is a failure."""
+    try:
+        with _client() as client:
+            return _fetch(client, run.payload.base_url + path)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
+        raise Failure(describe(exc)) from exc
+
+
+@pipeline.result
+def result(run: Run) -> dict[str, Any]:
+    answers = zip(run.payload.paths, run.output("fetch_path"), strict=True)
     return {"paths": [{"path": path, "status": status} for path, status in answers]}
 
 
@@ -73,15 +82,6 @@ def _client() -> httpx2.Client:
     return httpx2.Client(trust_env=False, follow_redirects=False, timeout=TIMEOUT, limits=fresh, headers=headers)
 
 
-def _check(run: Run, client: httpx2.Client, url: str, path: str) -> int | str:
-    """Return the status of the answer, or why the step failed."""
-    try:
-        with run.step("fetch_path", detail=path) as step:
-            return _fetch(client, url)
-    except (Failure, httpx2.HTTPError, httpx2.InvalidURL):
-        return step.error
-
-
 def _fetch(client: httpx2.Client, url: str) -> int:
     deadline = time.monotonic() + TIMEOUT
     with client.stream("GET", url) as response:
@@ -92,8 +92,3 @@ def _fetch(client: httpx2.Client, url: str) -> int:
     if response.status_code >= 400:
         raise Failure(f"HTTP {response.status_code}")
     return response.status_code
-
-
-def _sentence(failed: list[str], total: int) -> str:
-    more = f" and {len(failed) - NAMED_PATHS} more" if len(failed) > NAMED_PATHS else ""
-    return f"{len(failed)} of {total} paths failed: {', '.join(failed[:NAMED_PATHS])}{more}."

@@ -13,7 +13,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from automation import jobs
+from automation import registry
+from automation.engine import Run
 from automation.models import Job
 
 TOKEN = "token-of-the-tests"
@@ -137,12 +138,20 @@ class Anything(pydantic.BaseModel):
 
 
 @pytest.fixture
-def job_type(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Register a function as the job type `test`, with the steps `first` and `second`."""
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> registry.Pipeline:
+    """A job type `test` without steps so far."""
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
+    return registry.Pipeline("test", payload=Anything)
 
-    def register(function: Callable[[jobs.Run], Any]) -> str:
-        monkeypatch.setattr(jobs, "_registry", dict(jobs._registry))
-        jobs.job_type("test", payload=Anything, steps=("first", "second"))(lambda run, payload: function(run))
-        return "test"
+
+@pytest.fixture
+def job_type(pipeline: registry.Pipeline) -> Callable[..., str]:
+    """Make functions the steps `first`, `second`, … of a job type, and return its name."""
+
+    def register(*functions: Callable[[Run], Any], **options: Any) -> str:
+        for name, function in zip(("first", "second", "third"), functions, strict=False):
+            function.__name__ = name
+            pipeline.step(**options)(function)
+        return pipeline.name
 
     return register

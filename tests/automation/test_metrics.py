@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from automation import jobs
+from automation import engine, jobs
+from automation.errors import Failure
 from automation.models import AIRequest, Job
 from automation.transitions import finish_job, start_job
 from observability.exposition import snapshot, to_openmetrics
@@ -77,7 +78,7 @@ def test_a_job_that_was_rolled_back_counts_nothing(web):
         assert_increases("automation_job_queue_wait_seconds_count", by=0),
         rolled_back(),
     ):
-        jobs.run(jobs.create_job("site_check", {"base_url": web.url, "paths": ["/", "/404"]}))
+        engine.run(jobs.create_job("site_check", {"base_url": web.url, "paths": ["/", "/404"]}))
 
     assert not Job.objects.exists()
 
@@ -88,7 +89,7 @@ def test_a_job_that_ended_is_not_counted_again(check):
     with assert_increases("automation_jobs_total", by=0):
         job.save()
         finish_job(job, Job.Status.FAILED, duration=1)
-        jobs.run(job)
+        engine.run(job)
 
 
 def test_running_jobs_are_active_jobs():
@@ -157,7 +158,7 @@ def test_what_a_job_spent_is_recorded_by_outcome(run_job, job_type, status):
     def spending(run):
         spend(run, Decimal("0.25"), Decimal("0.5"))
         if status == "failed":
-            raise jobs.Failure("It was for nothing.")
+            raise Failure("It was for nothing.")
 
     labels = {"job_type": "test", "status": status}
     before = metric_value("automation_job_cost_usd_sum", **labels)

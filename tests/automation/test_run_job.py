@@ -37,7 +37,7 @@ def test_a_failed_job_shows_its_steps_and_ends_with_code_1_and_a_sentence(web):
         call_command("run_job", "site_check", f"base_url={web.url}", 'paths=["/404", "/"]', stdout=out)
 
     assert failure.value.returncode == 1
-    assert str(failure.value) == "site_check failed: 1 of 2 paths failed: /404 (HTTP 404)."
+    assert str(failure.value) == "site_check failed: 1 of 2 fetch_path steps failed: /404 (HTTP 404)."
     assert "fetch_path /404 ... failed (0." in out.getvalue()
     assert "s): HTTP 404" in out.getvalue()
     assert "fetch_path / ... ok" in out.getvalue()
@@ -94,8 +94,7 @@ def test_a_key_given_twice_is_refused(web):
 @pytest.mark.django_db
 def test_ctrl_c_fails_the_job_and_ends_with_code_130(job_type):
     def interrupted(run):
-        with run.step("first"):
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     with pytest.raises(CommandError) as failure:
         run(job_type(interrupted))

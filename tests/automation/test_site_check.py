@@ -42,7 +42,7 @@ def test_a_status_of_400_and_more_fails_its_step_and_the_job(check, status):
     job = check(f"/{status}")
 
     assert steps(job) == [("fetch_path", f"/{status}", "failed", f"HTTP {status}")]
-    assert (job.status, job.error) == ("failed", f"1 of 1 paths failed: /{status} (HTTP {status}).")
+    assert (job.status, job.error) == ("failed", f"1 of 1 fetch_path steps failed: /{status} (HTTP {status}).")
     assert job.result is None
 
 
@@ -50,14 +50,14 @@ def test_a_failed_path_does_not_keep_the_others_from_being_tried(check, web):
     job = check("/404", "/", "/500", "/")
 
     assert [step[2] for step in steps(job)] == ["failed", "success", "failed", "success"]
-    assert job.error == "2 of 4 paths failed: /404 (HTTP 404), /500 (HTTP 500)."
+    assert job.error == "2 of 4 fetch_path steps failed: /404 (HTTP 404), /500 (HTTP 500)."
     assert web.seen == ["/404", "/", "/500", "/"]
 
 
 def test_many_failed_paths_still_give_a_short_sentence(check):
     job = check(*(f"/{status}" for status in range(400, 408)))
 
-    assert job.error.startswith("8 of 8 paths failed: /400 (HTTP 400), ")
+    assert job.error.startswith("8 of 8 fetch_path steps failed: /400 (HTTP 400), ")
     assert job.error.endswith("/404 (HTTP 404) and 3 more.")
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from automation import jobs
+from automation import engine, jobs, registry
+from automation.errors import InvalidPayload, UnknownJobType, describe
 from automation.models import Job, Step
+from automation.tasks import give_back
 
 
 def parse_argument(argument: str) -> tuple[str, Any]:
@@ -35,7 +37,7 @@ class Command(BaseCommand):
     help = "Run one automation job here and now, without the queue, and show its steps."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        known = ", ".join(jobs.names())
+        known = ", ".join(registry.names())
         parser.add_argument("job_type", metavar="JOB_TYPE", help=f"one of: {known}")
         parser.add_argument(
             "payload", metavar="KEY=VALUE", nargs="*", default=[], help="VALUE is JSON, or else a string"
@@ -45,16 +47,17 @@ class Command(BaseCommand):
         job = self.create(job_type, parse_payload(payload))
         self.stdout.write(f"{job.job_type} {job.id}")
         try:
-            self.report(jobs.run(job, watch=self.show))
-        except KeyboardInterrupt:
+            self.report(engine.run(job, watch=self.show))
+        except KeyboardInterrupt as exc:
+            give_back(job, describe(exc))  # not to the queue: it never was there
             raise CommandError("Interrupted; the job has failed.", returncode=130) from None
 
     def create(self, job_type: str, payload: dict[str, Any]) -> Job:
         try:
-            return jobs.create_job(job_type, payload)
-        except jobs.UnknownJobType as exc:
+            return jobs.create_job(job_type, payload, queued=False)
+        except UnknownJobType as exc:
             raise CommandError(str(exc)) from None
-        except jobs.InvalidPayload as exc:
+        except InvalidPayload as exc:
             raise CommandError(f"The payload does not fit {job_type}: {exc}") from None
 
     def show(self, step: Step) -> None:

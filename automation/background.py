@@ -1,0 +1,45 @@
+"""What a worker does beside its job: signs of life for it, and a look after the jobs of dead workers."""
+
+import threading
+from collections.abc import Callable
+
+from django.db import connections
+
+from automation.conf import lease
+from observability.logs import warn
+
+PER_LEASE = 3  # how often in the time of a lease
+
+
+class Background:
+    """A thread that calls a function a few times in each lease, on database connections of its own."""
+
+    def __init__(self, name: str, action: Callable[[], object]) -> None:
+        self.name = name
+        self.action = action
+        self._over = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread unless it runs already."""
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():  # a fork has no threads
+                self._over.clear()
+                self._thread = threading.Thread(target=self._repeat, name=self.name, daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, after what it does now if that ends soon."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def _repeat(self) -> None:
+        while not self._over.wait(lease().total_seconds() / PER_LEASE):
+            try:
+                self.action()
+            except Exception as exc:
+                warn(self.name, "%s: %r", self.name, exc)
+            finally:
+                connections.close_all()

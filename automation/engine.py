@@ -1,0 +1,218 @@
+"""Runs one job: its steps in their order, each recorded, tried again where that may help, and stopped when asked."""
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.utils import timezone
+
+from automation import registry
+from automation.errors import Failure, describe, storable
+from automation.leases import Cancelled, Lost, hold, kept
+from automation.models import Job, Step
+from automation.transitions import finish_job, finish_step, start_job, start_step
+from observability.exemplars import exemplar
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = 1.0  # that pass before a checkpoint asks the database again
+MAX_WAIT = 120.0  # seconds until a step is tried again; an error that asks for more ends the step
+NAMED_FAILURES = 5  # of one step that the job's error names; all are in its steps
+
+
+class Run:
+    """A running job as its steps see it."""
+
+    def __init__(self, job: Job, payload: Any) -> None:
+        self.job = job
+        self.payload = payload
+        self.outputs: dict[str, Any] = {}
+        self._checked = time.monotonic()
+
+    def output(self, step: str) -> Any:
+        """Return what an earlier step returned, as JSON keeps it; of a step with `each` the list of it."""
+        return self.outputs[step]
+
+    def checkpoint(self) -> None:
+        """Stop here when the job was cancelled or given to another worker; cheap enough for each turn of a loop."""
+        if time.monotonic() - self._checked >= CHECK_SECONDS:
+            self._checked = time.monotonic()
+            hold(self.job)
+
+    async def acheckpoint(self) -> None:
+        """`checkpoint()` for an async step."""
+        await sync_to_async(self.checkpoint)()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, with checkpoints."""
+        for piece in _pieces(seconds):
+            time.sleep(piece)
+            self.checkpoint()
+
+    async def asleep(self, seconds: float) -> None:
+        """`sleep()` for an async step."""
+        for piece in _pieces(seconds):
+            await asyncio.sleep(piece)
+            await self.acheckpoint()
+
+
+def _pieces(seconds: float) -> list[float]:
+    whole, rest = divmod(seconds, CHECK_SECONDS)
+    return [CHECK_SECONDS] * int(whole) + [rest]
+
+
+Watch = Callable[[Step], None]
+
+
+def _ignore(step: Step) -> None:
+    pass
+
+
+class Attempt:
+    """One worker's way through the steps of a job; those that an earlier attempt completed are not taken again."""
+
+    def __init__(self, run: Run, watch: Watch) -> None:
+        self.run = run
+        self.watch = watch
+        earlier = list(run.job.steps.all()) if run.job.attempts > 1 else []
+        self.position = len(earlier)
+        self.done: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        for step in earlier:
+            if step.status == Step.Status.SUCCESS:
+                self.done[step.name, step.detail].append(step.output)
+
+    def take_all(self, pipeline: registry.Pipeline) -> Any:
+        """Return the result of the job."""
+        output = None
+        for kind in pipeline.steps.values():
+            output = self.take_each(kind, kind.each) if kind.each else self.take(kind)
+            self.run.outputs[kind.name] = output
+        return pipeline.make_result(self.run) if pipeline.make_result else output
+
+    def take_each(self, kind: registry.StepType, each: registry.Each) -> list[Any]:
+        """An expected failure of one leaves the others to be tried."""
+        items = list(each(self.run.payload))
+        outputs, failed = [], []
+        for item in items:
+            try:
+                outputs.append(self.take(kind, item))
+            except Failure as exc:
+                failed.append(f"{item} ({exc})")
+        if failed:
+            more = f" and {len(failed) - NAMED_FAILURES} more" if len(failed) > NAMED_FAILURES else ""
+            named = ", ".join(failed[:NAMED_FAILURES])
+            raise Failure(f"{len(failed)} of {len(items)} {kind.name} steps failed: {named}{more}.")
+        return outputs
+
+    def take(self, kind: registry.StepType, *item: str) -> Any:
+        """Return the output of one step."""
+        detail = storable("".join(item))
+        if outputs := self.done[kind.name, detail]:
+            return outputs.pop(0)
+        self.position += 1
+        step, clock = start_step(self.run.job, self.position, kind.name, detail), time.perf_counter()
+        self.watch(step)
+        try:
+            output = self.try_out(kind, step, item)
+            ended = finish_step(step, Step.Status.SUCCESS, duration=_since(clock), output=output)
+        except BaseException as exc:
+            finish_step(step, Step.Status.FAILED, duration=_since(clock), error=describe(exc))
+            raise
+        finally:
+            self.watch(step)
+        if not ended:
+            raise Lost
+        return output
+
+    def try_out(self, kind: registry.StepType, step: Step, item: tuple[str, ...]) -> Any:
+        """Call the step's function, again where its error may pass."""
+        while True:
+            try:
+                return _plain(_call(kind.function, self.run, *item))
+            except Exception as exc:
+                wait = _wait(kind, step.attempts, exc)
+                if wait is None:
+                    raise
+                logger.warning("Job %s: %s failed, again in %.1f s: %s", step.job_id, kind.name, wait, describe(exc))
+            self.run.sleep(wait)
+            step.attempts += 1
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return (async_to_sync(function) if iscoroutinefunction(function) else function)(*arguments)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON gives it back, so that a job taken up again sees nothing else than it saw before."""
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+def _wait(kind: registry.StepType, tried: int, exc: Exception) -> float | None:
+    """Return the seconds until the next try, twice as many each time; None when there is none."""
+    if tried > kind.retries or not getattr(exc, "retriable", False):
+        return None
+    wait = min(MAX_WAIT, kind.backoff * 2 ** (tried - 1)) * random.uniform(0.5, 1)  # noqa: S311  # not in step with others
+    wait = max(wait, getattr(exc, "retry_after", None) or 0)
+    return wait if wait <= MAX_WAIT else None
+
+
+def _since(clock: float) -> float:
+    """Return the seconds since a reading of `perf_counter`, to the microsecond."""
+    return round(time.perf_counter() - clock, 6)
+
+
+def run(job: Job, watch: Watch = _ignore) -> Job:
+    """Run a pending job to its end and return it as it is then; a job that another worker took is left alone.
+
+    `watch` is called with each step when it begins and when it ends. KeyboardInterrupt and SystemExit go on to the
+    caller, who has the job still and says what becomes of it.
+    """
+    with exemplar(job_id=job.pk):
+        if start_job(job):
+            with kept(job):
+                _execute(job, watch)
+        else:
+            job.refresh_from_db()
+    return job
+
+
+def _execute(job: Job, watch: Watch) -> None:
+    clock = time.perf_counter() - _spent(job)
+    try:
+        pipeline = registry.get(job.job_type)
+        # validated once more: settings may have changed since the job was asked for
+        attempt = Attempt(Run(job, pipeline.validate(job.payload)), watch)
+        result = _plain(attempt.take_all(pipeline))
+        finish_job(job, Job.Status.SUCCESS, duration=_since(clock), result=result)
+        logger.info("Job %s (%s) succeeded.", job.pk, job.job_type)
+    except Cancelled:
+        finish_job(job, Job.Status.CANCELLED, duration=_since(clock))
+    except Lost:
+        logger.warning("Job %s (%s) is another worker's: the lease ended.", job.pk, job.job_type)
+        job.refresh_from_db()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as exc:
+        finish_job(job, Job.Status.FAILED, duration=_since(clock), error=describe(exc))
+        _log(job, exc)
+
+
+def _spent(job: Job) -> float:
+    """Return the seconds from the job's first start to this attempt at it."""
+    if job.attempts == 1 or job.started_at is None:
+        return 0.0
+    return max(0.0, (timezone.now() - job.started_at).total_seconds())
+
+
+def _log(job: Job, exc: BaseException) -> None:
+    if isinstance(exc, Failure):
+        logger.warning("Job %s (%s) failed: %s", job.pk, job.job_type, describe(exc))
+    else:
+        logger.error("Job %s (%s) failed unexpectedly.", job.pk, job.job_type, exc_info=exc)
