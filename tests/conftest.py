@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.sandbox import run_sandbox
 from tests.site import AT_END, run_prometheus, run_site
 
 
@@ -16,3 +17,17 @@ def site():
 def prometheus():
     """``with prometheus(config_text) as p:`` runs a real Prometheus; without one installed the test is skipped."""
     return run_prometheus
+
+
+@pytest.fixture(scope="session")
+def running_sandbox():
+    """One sandbox for all tests of this process; a test takes ``sandbox``."""
+    with run_sandbox("--build-seconds", "0.2") as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(running_sandbox):
+    """A sandbox with an empty log and no faults: ``sandbox.url``, ``sandbox.faults(...)``, ``sandbox.requests()``."""
+    running_sandbox.clear()
+    return running_sandbox

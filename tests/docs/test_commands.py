@@ -10,6 +10,7 @@ import pytest
 from django.core.management import get_commands
 from uvicorn.main import main as uvicorn
 
+from project.sandbox.__main__ import parse
 from tests.docs.pages import PAGES, Block, blocks, prose
 from tests.servers import new_folder, requires
 from tests.site import ROOT
@@ -42,6 +43,7 @@ def lines(*starts: str) -> list:
 
 RUN = ("curl ", "python manage.py ", "python -c ", "cd ")
 LOOKED_AT = (
+    "python -m project.sandbox ",
     "gunicorn ",
     "uvicorn ",
     "prometheus ",
@@ -57,9 +59,10 @@ def test_no_command_goes_unchecked():
 
 
 @pytest.fixture(scope="module")
-def deployment(site):
-    """The site as ``make run`` sets it up, and a folder for what commands write."""
-    with site(env={"DEBUG": "1", "METRICS_TOKEN": "a token of the docs' tests"}, redis=False) as running:
+def deployment(site, running_sandbox):
+    """The site as ``make run`` sets it up, a sandbox, and a folder for what commands write."""
+    env = {"DEBUG": "1", "METRICS_TOKEN": "a token of the docs' tests", "SANDBOX": running_sandbox.url}
+    with site(env=env, redis=False) as running:
         (running.folder / "token").write_text(running.env["AUTOMATION_TOKEN"])
         (running.folder / "node-exporter").mkdir()
         yield running
@@ -68,6 +71,7 @@ def deployment(site):
 def run(line: str, deployment) -> str:
     for shown, here in (
         ("http://localhost:8000", deployment.url),
+        ("http://localhost:8100", deployment.env["SANDBOX"]),
         ("var/automation_token", f"{deployment.folder}/token"),
         ("/var/lib/prometheus/node-exporter", f"{deployment.folder}/node-exporter"),
         ("/srv/site", str(ROOT)),
@@ -126,6 +130,11 @@ def test_uvicorn_takes_the_command(line):
     given = uvicorn.make_context(program, arguments).params
     module, _, name = given["app"].partition(":")
     assert f"\n{name} = " in (ROOT / f"{module.replace('.', '/')}.py").read_text()
+
+
+@pytest.mark.parametrize("line", lines("python -m project.sandbox "))
+def test_the_sandbox_takes_the_command(line):
+    assert parse(shlex.split(line)[3:]).port == 8100
 
 
 @requires("prometheus")

@@ -13,6 +13,7 @@ import yaml
 import observability
 from observability import checks, metrics
 from observability.conf import Conf
+from project.sandbox.faults import KINDS, STATUSES
 from tests.docs.pages import blocks, code_in, rows
 from tests.servers import new_folder, requires
 from tests.site import ROOT
@@ -143,6 +144,14 @@ def test_every_variable_of_the_site_is_there():
     read = set(re.findall(r"""(?<!config\.get)\(\s*["']([A-Z][A-Z_]+)["']""", code))
     stated = {code_in(name)[0] for name, _, _ in rows("docs/operations.md", "variable", "default", "meaning")}
     assert stated == read - {field.name for field in fields(Conf)}
+
+
+def test_every_fault_of_the_sandbox_is_there():
+    statuses, *kinds = [
+        code_in(fault) for fault, meaning in rows("docs/operations.md", "fault", "what happens") if meaning
+    ]
+    assert statuses == [str(STATUSES[0]), str(STATUSES[-1])]
+    assert [name for [name] in kinds] == list(KINDS)
 
 
 def test_every_make_target_is_there():
