@@ -15,5 +15,11 @@ class AutomationConfig(AppConfig):
 
         track_jobs(Job, created="waiting_since", duration="duration", heartbeat="heartbeat_at", cost=Job.ai_cost)
         track_steps(Step)
-        track_ai_requests(AIRequest)
+        track_ai_requests(
+            AIRequest,
+            cached_input_tokens="cached_input_tokens",
+            cache_write_tokens="cache_write_tokens",
+            reasoning_tokens="reasoning_tokens",
+            time_to_first_token="time_to_first_token",  # noqa: S106  # a field
+        )
         expect_labels(job_type=registry.names(), step=registry.step_names())

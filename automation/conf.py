@@ -1,9 +1,19 @@
 """The AUTOMATION settings dictionary, read when used."""
 
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+
+from automation.errors import NotConfigured
+
+DEFAULT_URLS = {
+    "NOTION_URL": "https://api.notion.com",
+    "VERCEL_URL": "https://api.vercel.com",
+    "OPENAI_URL": "https://api.openai.com/v1",
+    "ANTHROPIC_URL": "https://api.anthropic.com",
+}
 
 
 def _get(key: str, default: Any) -> Any:
@@ -28,3 +38,39 @@ def lease() -> timedelta:
 def max_attempts() -> int:
     """Return how many workers may take a job before it fails."""
     return int(_get("MAX_ATTEMPTS", 3))
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a service answers, and what it lets in."""
+
+    url: str
+    key: str = field(repr=False)
+
+
+def access(url: str, key: str) -> Access:
+    """Return what the settings of these names say; raises NotConfigured, which never quotes the key."""
+    value = str(_get(key, "") or "")
+    if not value:
+        raise NotConfigured(f"{key} is not set.")
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise NotConfigured(f"{key} has characters that no key has.")
+    address = str(_get(url, "") or DEFAULT_URLS[url]).rstrip("/")
+    if not address.startswith(("http://", "https://")):
+        raise NotConfigured(f"{url} is no address: write https://HOST.")
+    return Access(address, value)
+
+
+def vercel_team() -> str:
+    """Return the id of the team that projects and deployments belong to; empty: the user's own."""
+    return str(_get("VERCEL_TEAM", "") or "")
+
+
+def call_timeout() -> float:
+    """Return the seconds that one call to Notion or Vercel may take, its whole answer included."""
+    return float(_get("CALL_TIMEOUT", 30))
+
+
+def completion_timeout() -> float:
+    """Return the seconds that one request to a model may take, its whole answer included."""
+    return float(_get("COMPLETION_TIMEOUT", 600))

@@ -37,6 +37,10 @@ class IdempotencyKeyTaken(Failure):
     """The key was given before, with another job type or payload."""
 
 
+class NotConfigured(Failure):
+    """A setting that is needed is missing or cannot be right."""
+
+
 class NotEnded(Failure):
     """Only a job that failed or was cancelled can be tried again."""
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
 
@@ -141,19 +141,27 @@ class Step(models.Model):
 
 
 class AIRequest(models.Model):
-    """One request to a model; outlives its job, because the money is spent."""
+    """One HTTP request to a model; outlives its job, because the money is spent."""
 
     Status = AIRequestStatus
 
     job = models.ForeignKey(Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="ai_requests")
+    provider = models.CharField(max_length=32, blank=True, default="")
     model = models.CharField(max_length=200)
     status = models.CharField(max_length=16, choices=Status.choices)
-    input_tokens = models.PositiveIntegerField(default=0)
-    output_tokens = models.PositiveIntegerField(default=0)
+    input_tokens = models.PositiveIntegerField(default=0, help_text="All that is billed.")
+    output_tokens = models.PositiveIntegerField(default=0, help_text="All that is billed.")
+    cached_input_tokens = models.PositiveIntegerField(default=0, help_text="Among the input.")
+    cache_write_tokens = models.PositiveIntegerField(default=0, help_text="Among the input.")
+    reasoning_tokens = models.PositiveIntegerField(default=0, help_text="Among the output.")
     cost = models.DecimalField(
         "cost in USD", max_digits=14, decimal_places=8, null=True, blank=True, help_text="Empty: unknown."
     )
     duration = models.FloatField("seconds", null=True, blank=True, help_text="By a monotonic clock.")
+    time_to_first_token = models.FloatField(
+        "seconds to the first token", null=True, blank=True, help_text="Of a stream."
+    )
+    request_id = models.CharField(max_length=128, blank=True, default="", help_text="The provider's, for its support.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -167,6 +175,20 @@ class AIRequest(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(cost__isnull=True) | Q(cost__gte=0), name="automation_ai_cost_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(input_tokens__gte=F("cached_input_tokens") + F("cache_write_tokens")),
+                name="automation_ai_input_has_its_parts",
+            ),
+            models.CheckConstraint(
+                condition=Q(output_tokens__gte=F("reasoning_tokens")), name="automation_ai_output_has_its_parts"
+            ),
+            models.CheckConstraint(
+                condition=Q(duration__isnull=True) | Q(duration__gte=0), name="automation_ai_duration_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(time_to_first_token__isnull=True) | Q(time_to_first_token__gte=0),
+                name="automation_ai_first_token_not_negative",
             ),
         ]
 

@@ -128,10 +128,18 @@ vercel_deployment_duration_seconds = Histogram(
 )
 ai_requests_total = Counter("ai_requests_total", "Requests to AI models, by outcome.", ["model", "status"])
 ai_tokens_total = Counter("ai_tokens_total", "Billable tokens, input and output together.", ["model"])
-ai_token_usage_total = Counter("ai_token_usage_total", "Tokens by kind.", ["model", "type"])
+ai_token_usage_total = Counter(
+    "ai_token_usage_total", "Tokens by kind; only input and output add up.", ["model", "type"]
+)
 ai_cost_usd = Histogram("ai_cost_usd", "Cost of AI requests in USD.", ["model"], buckets=COST_USD)
 ai_request_duration_seconds = Histogram(
     "ai_request_duration_seconds", "Duration of AI requests.", ["model"], buckets=CALL_SECONDS
+)
+ai_time_to_first_token_seconds = Histogram(
+    "ai_time_to_first_token_seconds",
+    "Time to the first token of streamed completions.",
+    ["model"],
+    buckets=CALL_SECONDS,
 )
 ai_unpriced_requests_total = Counter(
     "ai_unpriced_requests_total", "AI requests whose price is unknown; they are in no sum.", ["model"]
@@ -189,9 +197,11 @@ SETTABLE = (active_users, active_jobs, database_connections)  # read by the app,
 
 JOB_OUTCOMES = ("success", "failed", "cancelled")
 CALL_OUTCOMES = ("success", "error", "timeout", "rate_limited")
+TOKEN_TYPES = ("input", "output", "cached_input", "cache_write", "reasoning")
 
 _expected: dict[str, dict[str, None]] = {
     "method": dict.fromkeys((*sorted(labels.METHODS), labels.OTHER_METHOD)),
+    "type": dict.fromkeys(TOKEN_TYPES),
 }
 _outcomes: dict[MetricWrapperBase, Iterable[str]] = {
     http_requests_total: [*(str(int(status)) for status in HTTPStatus), str(labels.CLIENT_CLOSED)],
@@ -477,21 +487,27 @@ class MetricsCollector:
         *,
         input_tokens: int = UNSET,
         output_tokens: int = UNSET,
+        cached_input_tokens: int = UNSET,
+        cache_write_tokens: int = UNSET,
+        reasoning_tokens: int = UNSET,
         duration: float = UNSET,
+        time_to_first_token: float = UNSET,
     ) -> None:
         """One request to a model. ``tokens`` is billable input and output together; a cost not given is unknown.
 
-        A request that used tokens, or succeeded, and has no valid cost counts as unpriced: unknown is not zero.
+        Cached and written tokens are among the input, those of reasoning among the output. A request that used tokens,
+        or succeeded, and has no valid cost counts as unpriced: unknown is not zero.
         """
         count(ai_requests_total, model, status)
-        kinds = {"input": input_tokens, "output": output_tokens}
-        for kind, amount in kinds.items():
+        amounts = (input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens)
+        for kind, amount in zip(TOKEN_TYPES, amounts, strict=True):
             count(ai_token_usage_total, model, kind, by=amount)
         if tokens is UNSET:
-            known = [amount for amount in map(labels.number, kinds.values()) if amount is not None]
+            known = [amount for amount in map(labels.number, (input_tokens, output_tokens)) if amount is not None]
             tokens = cast(int, sum(known)) if known else UNSET
         count(ai_tokens_total, model, by=tokens)
         observe(ai_request_duration_seconds, duration, model)
+        observe(ai_time_to_first_token_seconds, time_to_first_token, model)
         observe(ai_cost_usd, cost, model)
         if labels.number(cost) is None and (status == "success" or labels.number(tokens)):
             count(ai_unpriced_requests_total, model)

@@ -36,10 +36,23 @@ def record_ai_request_finished(
     status: str,
     input_tokens: int | None = None,
     output_tokens: int | None = None,
+    cached_input_tokens: int | None = None,
+    cache_write_tokens: int | None = None,
+    reasoning_tokens: int | None = None,
     cost: object = None,
     duration: float | None = None,
+    time_to_first_token: float | None = None,
     **kwargs: object,
 ) -> None:
     """``ai_request_finished``"""
-    usage = _given(input_tokens=input_tokens, output_tokens=output_tokens, cost=cost, duration=duration)
+    usage = _given(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cached_input_tokens=cached_input_tokens,
+        cache_write_tokens=cache_write_tokens,
+        reasoning_tokens=reasoning_tokens,
+        cost=cost,
+        duration=duration,
+        time_to_first_token=time_to_first_token,
+    )
     MetricsCollector.record_ai_request(model, status, **usage)

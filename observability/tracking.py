@@ -168,25 +168,32 @@ def track_ai_requests(
     finished: Collection[str] = (*metrics.CALL_OUTCOMES, "budget_exceeded"),
     input_tokens: str | None = "input_tokens",
     output_tokens: str | None = "output_tokens",
+    cached_input_tokens: str | None = None,
+    cache_write_tokens: str | None = None,
+    reasoning_tokens: str | None = None,
     cost: str | None = "cost",
     duration: str | None = "duration",
+    time_to_first_token: str | None = None,
 ) -> None:
     """Send ``ai_request_finished`` for a model. The arguments name fields; ``name`` is the AI model's."""
-    _require_fields(model, name, status, input_tokens, output_tokens, cost, duration)
+    fields = {
+        "model": name,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "cached_input_tokens": cached_input_tokens,
+        "cache_write_tokens": cache_write_tokens,
+        "reasoning_tokens": reasoning_tokens,
+        "cost": cost,
+        "duration": duration,
+        "time_to_first_token": time_to_first_token,
+    }
+    _require_fields(model, status, *fields.values())
     finished = _several(finished)
 
     def announce(row: models.Model, now: str) -> None:
         if now in finished:
-            ai_request_finished.send_robust(
-                model,
-                instance=row,
-                model=_field(row, name),
-                status=now,
-                input_tokens=_field(row, input_tokens),
-                output_tokens=_field(row, output_tokens),
-                cost=_field(row, cost),
-                duration=_field(row, duration),
-            )
+            about = {argument: _field(row, field) for argument, field in fields.items()}
+            ai_request_finished.send_robust(model, instance=row, status=now, **about)
 
     _track(model, Tracked(status, announce))
 

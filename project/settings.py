@@ -179,4 +179,13 @@ HERE = ",".join(f"{name}:{env.str('PORT', default='8000')}" for name in ("localh
 AUTOMATION = {
     "API_TOKEN": secret("AUTOMATION_TOKEN"),
     "SITE_CHECK_HOSTS": words(env.str("SITE_CHECK_HOSTS", default=HERE)),
+    "NOTION_TOKEN": secret("NOTION_TOKEN"),
+    "NOTION_URL": env.str("NOTION_URL", default=""),
+    "VERCEL_TOKEN": secret("VERCEL_TOKEN"),
+    "VERCEL_TEAM": env.str("VERCEL_TEAM", default=""),
+    "VERCEL_URL": env.str("VERCEL_URL", default=""),
+    "OPENAI_API_KEY": secret("OPENAI_API_KEY"),
+    "OPENAI_URL": env.str("OPENAI_URL", default=""),
+    "ANTHROPIC_API_KEY": secret("ANTHROPIC_API_KEY"),
+    "ANTHROPIC_URL": env.str("ANTHROPIC_URL", default=""),
 }

@@ -1,0 +1,157 @@
+"""Language models: what they say, streamed or not, and a row of AIRequest for each HTTP request."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import httpx2
+
+from automation import conf
+from automation.clients.http import CODE, Deadline, Service, Sleep, TimedOut, timeouts
+from automation.errors import storable
+from automation.models import AIRequest, AIRequestStatus, Job
+from observability.http import AICall, instrument
+
+SILENCE = 60.0  # seconds that a stream may say nothing
+SMALLEST_COST = Decimal("1e-8")  # USD, that rows can hold
+CUT_SHORT = {"length", "max_tokens"}  # reasons of an end
+# What comes of reading another shape than the documented one.
+SHAPE_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
+
+Message = dict[str, str]  # role (user or assistant) and content
+Watch = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model said; `whole` unless `max_tokens` cut it short."""
+
+    text: str
+    whole: bool
+
+
+class LLM(Service):
+    """A provider of models. Each HTTP request to it becomes a row of AIRequest, whatever comes of it."""
+
+    provider: ClassVar[str]
+    path: ClassVar[str]
+
+    def __init__(self, url: str, headers: dict[str, str], sleep: Sleep) -> None:
+        self._calls: list[AICall] = []
+        client = httpx2.Client(base_url=url, headers=headers)
+        super().__init__(instrument(client, on_ai_call=self._calls.append), conf.completion_timeout(), sleep)
+
+    def complete(
+        self,
+        job: Job | None,
+        model: str,
+        messages: list[Message],
+        *,
+        system: str = "",
+        max_tokens: int = 8192,
+        stream: bool = True,
+        watch: Watch | None = None,
+    ) -> Completion:
+        """Return what the model says; raises ServiceError.
+
+        `watch` is called with each piece of a stream as it comes; what it raises ends the request. An answer that
+        broke off has cost money: whether to ask again is left to the step.
+        """
+        body = self._body(model, messages, system, max_tokens, stream)
+
+        def once() -> Completion:
+            with self._recorded(job):
+                return self._stream(body, watch) if stream else self._whole(body)
+
+        return self._repeat(once, lambda error: error.was_refused)
+
+    def _whole(self, body: dict[str, Any]) -> Completion:
+        with self._answer("complete", "POST", self.path, json=body, timeout=timeouts(self._timeout)) as answer:
+            value = self._json("complete", *answer)
+            with self._understanding(answer[0]):
+                text, reason = self._read(value)
+                return Completion("".join([text]), reason not in CUT_SHORT)
+
+    def _stream(self, body: dict[str, Any], watch: Watch | None) -> Completion:
+        pieces, reason = [], ""
+        timeout = timeouts(min(SILENCE, self._timeout))
+        with self._answer("complete", "POST", self.path, json=body, timeout=timeout) as (response, deadline):
+            for text, ended in self._pieces(response, deadline):
+                pieces.append(text)
+                reason = ended or reason
+                if text and watch:
+                    watch(text)
+            if not reason:
+                raise self._garbled("complete", response, "the answer broke off")
+        return Completion("".join(pieces), reason not in CUT_SHORT)
+
+    def _pieces(self, response: httpx2.Response, deadline: Deadline) -> Iterator[tuple[str, str]]:
+        """Yield the text of each event, and the reason of the end where it tells that."""
+        with self._understanding(response):
+            for event in httpx2.EventSource(response):
+                deadline.check()
+                if event.data == "[DONE]":
+                    return
+                yield self._read_event(json.loads(event.data))
+
+    @contextmanager
+    def _understanding(self, response: httpx2.Response) -> Iterator[None]:
+        try:
+            yield
+        except Told as exc:
+            code = str(exc) if CODE.fullmatch(str(exc)) else "unknown"
+            raise self._garbled("complete", response, f"the answer ended in the error {code}") from None
+        except SHAPE_ERRORS:
+            raise self._garbled("complete", response, "the answer is not of the documented shape") from None
+
+    @contextmanager
+    def _recorded(self, job: Job | None) -> Iterator[None]:
+        """Save what the HTTP request within the block has cost, also when the block raises."""
+        self._calls.clear()
+        fault: AIRequestStatus | None = AIRequestStatus.ERROR
+        try:
+            yield
+            fault = None
+        except TimedOut:
+            fault = AIRequestStatus.TIMEOUT
+            raise
+        finally:
+            for call in self._calls:
+                self._save(job, call, fault)
+
+    def _save(self, job: Job | None, call: AICall, fault: AIRequestStatus | None) -> None:
+        """To the HTTP client an answer that we could not use, or not wait for, is a good one."""
+        tokens = call.usage
+        AIRequest.objects.create(
+            job=job,
+            provider=self.provider,
+            model=storable(call.model)[:200],
+            status=fault if fault and call.status == AIRequestStatus.SUCCESS else call.status,
+            input_tokens=tokens.input_tokens or 0,
+            output_tokens=tokens.output_tokens or 0,
+            cached_input_tokens=tokens.cached_input_tokens or 0,
+            cache_write_tokens=tokens.cache_write_tokens or 0,
+            reasoning_tokens=tokens.reasoning_tokens or 0,
+            cost=None if call.cost is None else call.cost.quantize(SMALLEST_COST),
+            duration=call.duration,
+            time_to_first_token=call.time_to_first_token,
+            request_id=storable(call.request_id)[:128],
+        )
+
+    def _body(self, model: str, messages: list[Message], system: str, max_tokens: int, stream: bool) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _read(self, answer: dict[str, Any]) -> tuple[str, str]:
+        """Return the text of a whole answer and the reason of its end; another shape is one of SHAPE_ERRORS."""
+        raise NotImplementedError
+
+    def _read_event(self, event: dict[str, Any]) -> tuple[str, str]:
+        """Return the same of one event; raises Told where it tells of an error."""
+        raise NotImplementedError
+
+
+class Told(Exception):
+    """A stream says that it ends in an error; the message is the error's code."""

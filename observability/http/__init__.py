@@ -1,0 +1,10 @@
+"""Measure the calls of a project's own HTTP clients, of httpx or httpx2, sync or async:
+
+``OpenAI(http_client=instrument(httpx2.Client()))``
+"""
+
+from .ai import AICall
+from .clients import instrument
+from .usage import Usage
+
+__all__ = ["AICall", "Usage", "instrument"]

@@ -1,0 +1,67 @@
+"""Deployments on Vercel: each is counted once, when it is seen to have ended by the process that saw it unfinished."""
+
+from __future__ import annotations
+
+import re
+import time
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from observability import labels
+from observability.metrics import UNSET, MetricsCollector
+
+from . import readers
+from .exchange import Exchange
+
+if TYPE_CHECKING:
+    from httpx2 import Request
+
+URL = "https://api.vercel.com"
+PATH = re.compile(r"/v\d+/deployments(/[^/]+(/cancel)?)?$")
+OUTCOMES = {"READY": "success", "ERROR": "failed", "CANCELED": "cancelled"}
+MAX_UNFINISHED = 1000
+
+_unfinished: dict[str, None] = {}  # ids of deployments, the oldest first
+
+
+def begin(request: Request, library: ModuleType) -> Exchange | None:
+    """Only requests about one deployment tell of it."""
+    found = PATH.search(request.url.path)
+    return DeploymentExchange(request, library) if found and (found[1] or request.method == "POST") else None
+
+
+class DeploymentExchange(Exchange):
+    """The state of one deployment."""
+
+    deployment: Any = None
+
+    def choose_reader(self, encoding: str) -> readers.Reader | None:
+        return readers.choose(self.headers, encoding, self.library, self._take) if self.status == "success" else None
+
+    def _take(self, value: Any) -> None:
+        self.deployment = value
+
+    def report(self) -> None:
+        if isinstance(self.deployment, dict) and isinstance(self.deployment.get("id"), str):
+            see(self.deployment, created=self.request.method == "POST")
+
+
+def see(deployment: dict[str, Any], *, created: bool) -> None:
+    """Remember a deployment that is not finished, and count one that was not and now is.
+
+    One that had ended before this process first saw it is not its to count.
+    """
+    identity, outcome = deployment["id"], OUTCOMES.get(str(deployment.get("readyState") or deployment.get("status")))
+    if created or outcome is None:
+        _unfinished[identity] = None
+        if len(_unfinished) > MAX_UNFINISHED:
+            _unfinished.pop(next(iter(_unfinished)), None)
+    if outcome and _unfinished.pop(identity, outcome) is None:  # of several threads one gets it
+        MetricsCollector.record_vercel_deployment(outcome, _seconds(deployment))
+
+
+def _seconds(deployment: dict[str, Any]) -> Any:
+    """From its creation to its end, or to now where it does not tell; Vercel's times are in milliseconds."""
+    began, *ends = (labels.number(deployment.get(name)) for name in ("createdAt", "ready", "canceledAt"))
+    ended = next((end for end in ends if end is not None), time.time() * 1000)
+    return UNSET if began is None else max(0.0, (ended - began) / 1000)
