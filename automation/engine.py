@@ -116,6 +116,7 @@ class Attempt:
         detail = storable("".join(item))
         if outputs := self.done[kind.name, detail]:
             return outputs.pop(0)
+        self.run.checkpoint()
         self.position += 1
         step, clock = start_step(self.run.job, self.position, kind.name, detail), time.perf_counter()
         self.watch(step)

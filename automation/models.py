@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, F, Q, Sum
+from django.db.models import F, Q
 from django.utils import timezone
 
 
@@ -99,8 +99,9 @@ class Job(models.Model):
 
     def ai_cost(self) -> Decimal | None:
         """Return what the job's AI requests cost in USD; None without any, or when a price is unknown."""
-        sums = self.ai_requests.aggregate(total=Sum("cost"), priced=Count("cost"), requests=Count("id"))
-        return sums["total"] if sums["priced"] == sums["requests"] else None
+        costs = list(self.ai_requests.values_list("cost", flat=True))
+        known = [cost for cost in costs if cost is not None]
+        return sum(known, Decimal()) if costs and len(known) == len(costs) else None
 
 
 class Step(models.Model):

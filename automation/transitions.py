@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from automation.leases import hold, worker_name
+from automation.leases import worker_name
 from automation.models import Job, JobStatus, Step, StepStatus
 from observability.tracking import transition
 
@@ -32,10 +32,8 @@ def finish_job(job: Job, status: JobStatus, *, duration: float, result: Any = No
 
 
 def start_step(job: Job, position: int, name: str, detail: str = "") -> Step:
-    """Record that a step began; raises Cancelled or Lost when the job may not go on."""
-    with transaction.atomic():  # nobody takes the job between its sign of life and its step
-        hold(job)
-        return Step.objects.create(job=job, position=position, name=name, detail=detail)
+    """Record that a step began; a second step at the same position is an IntegrityError."""
+    return Step.objects.create(job=job, position=position, name=name, detail=detail)
 
 
 def finish_step(step: Step, status: StepStatus, *, duration: float, **outcome: Any) -> bool:

@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pydantic
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 
 from automation import registry
 from automation.engine import Run
@@ -78,6 +79,21 @@ def rolled_back() -> Iterator[None]:
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
+
+
+def at_once(action: Callable[[], Any], times: int) -> list[Any]:
+    """What a function returns that so many threads call at the same moment."""
+    together = threading.Barrier(times)
+
+    def act(_: int) -> Any:
+        together.wait(10)
+        try:
+            return action()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(act, range(times)))
 
 
 @pytest.fixture

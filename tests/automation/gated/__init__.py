@@ -1,0 +1,1 @@
+"""An app with a job type whose jobs stand before a gate until a test opens it."""
