@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import httpx2
 
+from automation.clients.http import tls
 from automation.errors import Failure, describe
 
 TIMEOUT = 10.0  # seconds for one page, the body included
@@ -29,7 +30,9 @@ def _client(timeout: float) -> httpx2.Client:
     """
     fresh = httpx2.Limits(max_keepalive_connections=0)
     headers = {"User-Agent": "automation", "Accept-Encoding": "identity"}
-    return httpx2.Client(trust_env=False, follow_redirects=False, timeout=timeout, limits=fresh, headers=headers)
+    return httpx2.Client(
+        trust_env=False, follow_redirects=False, verify=tls(), timeout=timeout, limits=fresh, headers=headers
+    )
 
 
 def _read(response: httpx2.Response, timeout: float, keep: int) -> bytes:
