@@ -1,4 +1,6 @@
-"""``make run``: the site on this machine, with its worker and some traffic, until Ctrl-C.
+"""``make run``: the site on this machine, with workers, a sandbox and some traffic, until Ctrl-C.
+
+The sandbox stands in for each of Notion, Vercel, OpenAI and Anthropic whose key is not in the environment.
 
 Every child is a session of its own, so that Ctrl-C in a terminal reaches this process alone, and what it starts can be
 ended as a whole. Should this process be killed, the kernel ends the children.
@@ -16,10 +18,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from project.sandbox.addresses import SERVICES, variables, without_key
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 GRACE_SECONDS = 10
+SANDBOX_PORTS = 100  # above the site's
+BUILD_SECONDS = 3  # of a deployment in the sandbox
+WORKERS = ("task worker", "other task worker")
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
@@ -35,7 +42,12 @@ Next: look at a number, and start a job of your own.
     -H "Content-Type: application/json" \\
     -d '{{"job_type": "site_check", "payload": {{"base_url": "http://localhost:{port}", "paths": ["/"]}}}}'
 
-{traffic}Ctrl-C ends everything.
+{services}{traffic}Ctrl-C ends everything.
+"""
+SANDBOX = """\
+  SANDBOX          http://localhost:{port}/ stands in for {services}.
+                   It answers by itself, with made-up failures; nothing leaves this machine. To use the real
+                   ones, start with {keys} in the environment.
 """
 
 
@@ -164,12 +176,40 @@ def environment(port: int) -> dict[str, str]:
     }
 
 
+def start_sandbox(family: Family, port: int) -> str:
+    """Have the sandbox stand in for services without a key, and say so."""
+    services = without_key(family.env)
+    if not services:
+        return ""
+    with sandbox_socket(port + SANDBOX_PORTS) as listener:
+        number, port = listener.fileno(), listener.getsockname()[1]
+        options = ["--fd", str(number), "--faults", "realistic", "--build-seconds", str(BUILD_SECONDS)]
+        family.start("sandbox", "-m", "project.sandbox", *options, pass_fds=(number,))
+    family.env |= variables(f"http://localhost:{port}", services)
+    if len(services) == len(SERVICES):
+        family.env["AGENT_TRAFFIC"] = "1"  # it costs nothing
+    return SANDBOX.format(port=port, services=listed(services), keys=listed([SERVICES[name][0] for name in services]))
+
+
+def sandbox_socket(port: int) -> socket.socket:
+    try:
+        return listen(port)
+    except (CannotStart, OverflowError):
+        return listen(0)
+
+
+def listed(names: list[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def start_site(family: Family, listener: socket.socket) -> None:
     number = listener.fileno()
     options = ["-c", "project/gunicorn.conf.py", "--bind", f"fd://{number}"]
     family.start("web server", "-m", "gunicorn", *options, "project.wsgi", pass_fds=(number,))
-    # Without --no-reload DEBUG would have it watch the source, in a child of its own.
-    family.start("task worker", "manage.py", "db_worker", "--no-reload")
+    for name in WORKERS:
+        # Without --no-reload DEBUG would have it watch the source, in a child of its own.
+        family.start(name, "manage.py", "db_worker", "--no-reload")
     if wants_traffic():
         family.start("traffic generator", "-m", "project.traffic")
     listener.close()
@@ -179,10 +219,11 @@ def wants_traffic() -> bool:
     return os.environ.get("TRAFFIC", "1").lower() not in {"0", "no", "off", "false"}
 
 
-def started(port: int) -> str:
+def started(port: int, services: str) -> str:
     traffic = "A few requests a second and a job now and then come by themselves; TRAFFIC=0 leaves them out.\n"
     return STARTED.format(
         port=port,
+        services=f"{services}\n" if services else "",
         token=(VAR_DIR / "automation_token").relative_to(BASE_DIR),
         traffic=traffic if wants_traffic() else "",
     )
@@ -196,8 +237,9 @@ def run(family: Family, listener: socket.socket, port: int) -> int:
     if family.members.pop("preparation").returncode:
         say("The database could not be prepared: see above.")
         return 1
+    services = start_sandbox(family, port)
     start_site(family, listener)
-    say(started(port))
+    say(started(port, services))
     if (name := family.wait()) is None:
         say("\nEnding.")
         return 0

@@ -9,11 +9,21 @@ from typing import Any
 
 import httpx2
 
+from automation.conf import DEFAULT_MODELS
+from project.sandbox.llm import UNPRICED
+from project.sandbox.notion import PAGES as BRIEFS
+from project.sandbox.notion import page_id
+
 URL = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}"
 TOKEN = {"Authorization": f"Bearer {os.environ.get('AUTOMATION_TOKEN', '')}"}
+WITH_AGENT = "AGENT_TRAFFIC" in os.environ  # not where its jobs would cost money
 PAGES = ["/", "/api/health", "/admin/login/", "/api/automation/docs", "/api/metrics/health"]
 WRONG = ["/old-address", "/wp-login.php", "/api/automation/jobs/00000000-0000-0000-0000-000000000000"]
+MODELS = [*DEFAULT_MODELS * 2, UNPRICED]
 JOBS = itertools.count(1)
+WEBSITES = itertools.count(1)
+AGENT_SECONDS = 11  # between two jobs of the agent
+CANCELLED = {2, 9, 16}  # of so many
 
 
 def visit(client: httpx2.Client) -> None:
@@ -26,35 +36,3 @@ def look_at_jobs(client: httpx2.Client) -> None:
 
 def get_lost(client: httpx2.Client) -> None:
     client.get(random.choice(WRONG), headers=TOKEN)
-
-
-def start_job(client: httpx2.Client) -> None:
-    """Have a few pages checked; one check in four asks for a page that is missing, and fails."""
-    paths = random.sample(PAGES, k=2) + (["/missing"] if next(JOBS) % 4 == 2 else [])
-    job: dict[str, Any] = {"job_type": "site_check", "payload": {"base_url": URL, "paths": paths}}
-    client.post("/api/automation/start", json=job, headers=TOKEN)
-
-
-Action = Callable[[httpx2.Client], None]
-ACTIONS: dict[Action, int] = {visit: 75, look_at_jobs: 12, get_lost: 5, start_job: 8}
-
-
-def actions() -> Iterator[Action]:
-    """A job at once, so that one is there to see; then a mix without end."""
-    yield start_job
-    while True:
-        yield random.choices(list(ACTIONS), list(ACTIONS.values()))[0]
-
-
-def main() -> None:
-    with httpx2.Client(base_url=URL, timeout=10, trust_env=False) as client:
-        for action in actions():
-            try:
-                action(client)
-            except httpx2.HTTPError:
-                pass  # the site is starting or busy
-            time.sleep(random.uniform(0.25, 0.5))
-
-
-if __name__ == "__main__":
-    main()
