@@ -18,12 +18,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from automation.conf import DEFAULT_MODELS
 from project.sandbox.addresses import SERVICES, variables, without_key
+from project.sandbox.llm import UNPRICED
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-GRACE_SECONDS = 10
+PATIENCE_SECONDS, GRACE_SECONDS = 4, 6
 SANDBOX_PORTS = 100  # above the site's
 BUILD_SECONDS = 3  # of a deployment in the sandbox
 WORKERS = ("task worker", "other task worker")
@@ -45,9 +47,9 @@ Next: look at a number, and start a job of your own.
 {services}{traffic}Ctrl-C ends everything.
 """
 SANDBOX = """\
-  SANDBOX          http://localhost:{port}/ stands in for {services}.
-                   It answers by itself, with made-up failures; nothing leaves this machine. To use the real
-                   ones, start with {keys} in the environment.
+  SANDBOX          http://localhost:{port}/ stands in for {services}:
+                   no AI, nothing deployed, failures by chance. It leaves the place to the real ones when you
+                   start with {keys}.
 """
 
 
@@ -89,21 +91,29 @@ class Family:
         return name
 
     def stop(self) -> None:
-        """End every process: politely, by force after a while or when asked again."""
-        for member in self.members.values():
-            member.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS
-        while self._running() and (left := deadline - time.monotonic()) > 0:
-            asked = signal.sigtimedwait({signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}, left)
-            if asked and asked.si_signo in ENDING:
-                break
+        """End every process: politely, once more after a while, then or when asked again by force."""
+        # The sandbox is ended last, since the jobs of the workers still ask it.
+        asked = [member for name, member in self.members.items() if name != "sandbox"]
+        if _are_left(asked, PATIENCE_SECONDS):
+            _are_left(asked, GRACE_SECONDS)  # a worker that is asked twice gives its job back
         for member in self.members.values():
             with suppress(ProcessLookupError):
                 os.killpg(member.pid, signal.SIGKILL)  # what a child left behind, too
             member.wait()
 
-    def _running(self) -> bool:
-        return any(member.poll() is None for member in self.members.values())
+
+def _are_left(members: list[subprocess.Popen[bytes]], seconds: float) -> bool:
+    """Ask processes to end; whether some run when the time is up. A person's signal ends the wait, and the patience."""
+    for member in members:
+        member.terminate()
+    deadline = time.monotonic() + seconds
+    while any(member.poll() is None for member in members):
+        if (left := deadline - time.monotonic()) <= 0:
+            return True
+        asked = signal.sigtimedwait({signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}, left)
+        if asked and asked.si_signo in ENDING:
+            return False
+    return False
 
 
 def _as_child() -> None:
@@ -187,7 +197,7 @@ def start_sandbox(family: Family, port: int) -> str:
         family.start("sandbox", "-m", "project.sandbox", *options, pass_fds=(number,))
     family.env |= variables(f"http://localhost:{port}", services)
     if len(services) == len(SERVICES):
-        family.env["AGENT_TRAFFIC"] = "1"  # it costs nothing
+        family.env |= {"AI_MODELS": ",".join([*DEFAULT_MODELS, UNPRICED]), "AGENT_TRAFFIC": "1"}
     return SANDBOX.format(port=port, services=listed(services), keys=listed([SERVICES[name][0] for name in services]))
 
 

@@ -28,7 +28,7 @@ def without_key(environ: Mapping[str, str]) -> list[str]:
 
 def variables(url: str, services: list[str]) -> dict[str, str]:
     """What leads the site to the sandbox at this address instead of to these services."""
-    found = {}
+    found: dict[str, str] = {}
     for key, addresses in map(SERVICES.__getitem__, services):
         found |= {key: ANY_KEY} | {name: value.format(url=url) for name, value in addresses.items()}
     return found
