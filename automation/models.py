@@ -99,7 +99,7 @@ class Job(models.Model):
 
     def ai_cost(self) -> Decimal | None:
         """Return what the job's AI requests cost in USD; None without any, or when a price is unknown."""
-        costs = list(self.ai_requests.values_list("cost", flat=True))
+        costs = list(self.ai_requests.order_by().values_list("cost", flat=True))
         known = [cost for cost in costs if cost is not None]
         return sum(known, Decimal()) if costs and len(known) == len(costs) else None
 

@@ -49,7 +49,7 @@ class MetricsMiddleware:
         if self.is_async:
             return self.answer_async(request)
         begin, method = monotonic(), request.method
-        enter(method, begin)
+        _raise[method](begin)
         try:
             response: HttpResponseBase = self.get_response(request)
         except BaseException as error:
@@ -61,7 +61,7 @@ class MetricsMiddleware:
     async def answer_async(self, request: HttpRequest) -> HttpResponseBase:
         """The same with an ``await``."""
         begin, method = monotonic(), request.method
-        enter(method, begin)
+        _raise[method](begin)
         try:
             response: HttpResponseBase = await self.get_response(request)
         except BaseException as error:
@@ -97,20 +97,19 @@ def _was_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def enter(method: str | None, now: float) -> None:
-    """One request more is being handled."""
-    try:
-        (_raisers.get(method) or _raiser(method))(now)
-    except Exception as error:
-        _report(error)
+class _Raisers(dict[str | None, Callable[[float], object]]):
+    """What raises the gauge of requests in progress, by method; kept for methods that have a name, which are few."""
+
+    def __missing__(self, method: str | None) -> Callable[[float], object]:
+        try:
+            rise = store.raiser(_gauge(method))
+        except Exception as error:
+            _report(error)
+            return id
+        return self.setdefault(method, rise) if method_label(method) == method else rise
 
 
-_raisers: dict[str | None, Callable[[float], None]] = {}  # of methods that have a name, which are few
-
-
-def _raiser(method: str | None) -> Callable[[float], None]:
-    rise = store.raiser(_gauge(method))
-    return _raisers.setdefault(method, rise) if method_label(method) == method else rise
+_raise = _Raisers()
 
 
 def _gauge(method: str | None) -> Any:
@@ -125,7 +124,6 @@ def leave(request: HttpRequest, method: str | None, begin: float, response: Any)
             _watch(request, response, Observation(request, method, begin))
             return
         size = len(response.content)
-        _see_user(request)
     except Exception as error:
         _report(error)
     record(request, method, begin, response.status_code, size)
@@ -134,7 +132,6 @@ def leave(request: HttpRequest, method: str | None, begin: float, response: Any)
 def _watch(request: HttpRequest, response: StreamingHttpResponse, observation: Observation) -> None:
     try:
         streams.watch(request, response, observation)
-        _see_user(request)
     except Exception as error:
         _report(error)
         observation.finish(response.status_code)
@@ -155,6 +152,8 @@ def record(request: HttpRequest, method: str | None, begin: float, status: int, 
             recorder.duration.exemplify(now - begin, ids)
         if (length := request.META.get("CONTENT_LENGTH")) and length != "0" and length.isdecimal():
             metrics.observe(metrics.http_request_size_bytes, int(length[:18]), *recorder.labels[:2])
+        if (session := getattr(request, "session", None)) is not None:
+            _see_user(session)
     except Exception as error:
         _report(error)
         if recorder is None:
@@ -263,9 +262,8 @@ def count_exception(request: HttpRequest, error: BaseException) -> None:
         _report(own)
 
 
-def _see_user(request: HttpRequest) -> None:
+def _see_user(session: object) -> None:
     """Tell of a signed-in user, where the request itself found out who that is: asking would cost a query."""
-    session = getattr(request, "session", None)
     loaded = getattr(session, "_session_cache", None)  # what the view loaded; a failed load is not tried again
     if loaded and (user_id := loaded.get(SESSION_KEY)) is not None:
         activity.seen(user_id)

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Enum, Gauge, Info
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import values as client_values
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics import MetricWrapperBase
@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector
 from observability.conf import get_conf
 from observability.logs import warn
 
-from . import adoption, compaction, memory, values
+from . import adoption, compaction, memory, states, values
 from .exemplars import Lines
 from .exemplars import read as read_exemplars
 from .families import StoredFamily
@@ -82,6 +82,7 @@ def install() -> None:
     os.environ[FOLDER_VARIABLE] = str(path)
     values.use(path)
     client_values.ValueClass = values.SharedValue
+    states.install()
     adoption.adopt(prometheus_client.REGISTRY)
 
 
@@ -139,7 +140,6 @@ def _collect_in_files(collector: Collector) -> list[Metric]:
     """What no file can hold is shown as this process has it."""
     if isinstance(collector, OF_ONE_PROCESS) or (
         isinstance(collector, MetricWrapperBase)
-        and not isinstance(collector, Info | Enum)
         and not (isinstance(collector, Gauge) and memory.has_function(collector))
     ):
         return []

@@ -9,11 +9,12 @@ from inspect import getclosurevars
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Enum, Info
 from prometheus_client.metrics import MetricWrapperBase
 
 from observability.logs import warn
 
+from . import states
 from .memory import children_of, values_of
 from .values import SharedValue
 
@@ -21,9 +22,12 @@ from .values import SharedValue
 def adopt(registry: CollectorRegistry) -> None:
     """Have every metric of a registry record into the store."""
     moved: list[Any] = []
-    for child in _outside(registry):
+    for child in _children(registry):
         try:
-            moved += _adopt(child)
+            if isinstance(child, Info | Enum):
+                states.keep(child)
+            elif _is_outside(child):
+                moved += _adopt(child)
         except Exception as error:  # a class of the host's that cannot begin twice; the site starts all the same
             warn(f"adopt {child._name}", "The metric %r stays outside the shared store: %r", child._name, error)
     for values in {type(value) for value in moved}:
@@ -72,14 +76,16 @@ def _leave_files(kind: type, moved: list[Any]) -> None:
                 Path(file._fname).unlink(missing_ok=True)
 
 
-def _outside(registry: CollectorRegistry) -> Iterator[Any]:
+def _children(registry: CollectorRegistry) -> Iterator[Any]:
     for collector in list(registry._collector_to_names):
         if isinstance(collector, MetricWrapperBase):
-            for child in children_of(collector):
-                if any(not isinstance(value, SharedValue) for value in values_of(child)):
-                    yield child
+            yield from children_of(collector)
+
+
+def _is_outside(child: Any) -> bool:
+    return any(not isinstance(value, SharedValue) for value in values_of(child))
 
 
 def left_out(registry: CollectorRegistry) -> list[str]:
     """The names of metrics that record elsewhere."""
-    return sorted({child._name for child in _outside(registry)})
+    return sorted({child._name for child in _children(registry) if _is_outside(child)})

@@ -101,12 +101,35 @@ def read_by_prometheus_client(folder, prefix):
     }
 
 
-def test_info_and_enum_of_the_host_are_shown_though_prometheus_client_keeps_them_in_no_file(recording):
-    recording.do("prometheus_client.Info('build', 'The build.').info({'branch': 'main'})")
-    recording.do("prometheus_client.Enum('task', 'The task.', states=['idle', 'busy']).state('busy')")
-    text = recording.do("MetricsCollector.get_metrics().decode()")
-    assert 'build_info{branch="main"} 1.0' in text
-    assert 'task{task="busy"} 1.0' in text
+def test_info_and_enum_of_all_living_processes_are_shown_though_prometheus_client_keeps_them_in_no_file(recorder):
+    folder = new_folder("metrics")
+    one, other, watching = (recorder(folder) for _ in range(3))
+    lines = "MetricsCollector.get_metrics().decode().splitlines()"
+    shown = f"sorted(line for line in {lines} if line.startswith(('build', 'task')))"
+    for process in one, other:
+        process.do("import prometheus_client as p; build = p.Info('build', 'The build.')")
+        process.do("task = p.Enum('task', 'The task.', ['of'], states=['idle', 'busy'])")
+    one.do("build.info({'branch': 'main'})")
+    one.do("task.labels('one').state('busy')")
+    other.do("build.info({'branch': 'old'})")
+    other.do("build.info({'branch': 'new'})")
+    other.do("task.labels('other') and None")
+    assert watching.do(shown) == [
+        'build_info{branch="main"} 1.0',
+        'build_info{branch="new"} 1.0',
+        'task{of="one",task="busy"} 1.0',
+        'task{of="one",task="idle"} 0.0',
+        'task{of="other",task="busy"} 0.0',
+        'task{of="other",task="idle"} 1.0',
+    ]
+    other.do("task.labels('one').state('idle')")
+    assert 'task{of="one",task="idle"} 1.0' in watching.do(shown)
+    other.kill()
+    assert watching.do(shown) == [
+        'build_info{branch="main"} 1.0',
+        'task{of="one",task="busy"} 1.0',
+        'task{of="one",task="idle"} 0.0',
+    ]
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -14,9 +14,13 @@ DOT = base64.b64encode(b"\x89PNG\xff").decode()
 
 @pytest.fixture
 def vercel(sandbox):
-    headers = {"Authorization": "Bearer any token"}
-    with httpx2.Client(base_url=f"{sandbox.url}/vercel", headers=headers, trust_env=False) as client:
+    with connected(sandbox) as client:
         yield client
+
+
+def connected(sandbox):
+    headers = {"Authorization": "Bearer any token"}
+    return httpx2.Client(base_url=f"{sandbox.url}/vercel", headers=headers, trust_env=False)
 
 
 def deploy(vercel, name="bakery", files=FILES, team=None, **values):
@@ -32,15 +36,17 @@ def visit(sandbox, host, path=""):
     return sandbox.client.get(f"/_deployments/{host}/{path}")
 
 
-def test_a_deployment_passes_through_its_states_until_it_is_ready():
-    with run_sandbox("--build-seconds", "1") as slow:
-        client = httpx2.Client(base_url=f"{slow.url}/vercel", headers={"Authorization": "Bearer x"})
-        made = deploy(client)
+def test_a_deployment_passes_through_its_states_and_answers_when_it_is_ready():
+    with run_sandbox("--build-seconds", "1") as slow, connected(slow) as vercel:
+        made = deploy(vercel)
+        assert visit(slow, made["url"]).headers["x-vercel-error"] == "DEPLOYMENT_NOT_FOUND"
         seen = [made["readyState"]]
         while seen[-1] != "READY":
-            seen.append(state(client, made))
-        client.close()
-    assert list(dict.fromkeys(seen)) == ["QUEUED", "INITIALIZING", "BUILDING", "READY"]
+            seen.append(state(vercel, made))
+        assert visit(slow, made["url"]).status_code == 200
+    order = ["QUEUED", "INITIALIZING", "BUILDING", "READY"]
+    assert seen == sorted(seen, key=order.index)
+    assert {"QUEUED", "BUILDING"} < set(seen)
 
 
 def test_a_ready_deployment_says_when_and_where(vercel):
@@ -52,9 +58,8 @@ def test_a_ready_deployment_says_when_and_where(vercel):
     assert (ready["alias"], ready["target"]) == (["bakery.vercel.localhost"], "production")
 
 
-def test_a_deployment_answers_at_its_host_when_it_is_ready(sandbox, vercel):
+def test_a_deployment_serves_its_files(sandbox, vercel):
     made = deploy(vercel, files=[*FILES, {"file": "dot.png", "data": DOT, "encoding": "base64"}])
-    assert visit(sandbox, made["url"]).headers["x-vercel-error"] == "DEPLOYMENT_NOT_FOUND"
     eventually(lambda: state(vercel, made), "READY")
     assert visit(sandbox, made["url"]).text == "<h1>Bakery</h1>"
     assert visit(sandbox, made["url"], "css/style.css").headers["content-type"] == "text/css"
