@@ -40,7 +40,10 @@ class Notion(Service):
 
     def page(self, page_id: str) -> dict[str, Any]:
         """Return a page with its properties."""
-        return self._call("retrieve_page", "GET", f"/v1/pages/{notion_id(page_id)}")
+        page = self._call("retrieve_page", "GET", f"/v1/pages/{notion_id(page_id)}")
+        if not isinstance(page.get("properties"), dict):
+            raise _odd("retrieve_page", "is no page")
+        return page
 
     def blocks(self, block_id: str) -> list[dict[str, Any]]:
         """Return the blocks of a page or block, each with those within it as `children`."""
@@ -82,7 +85,7 @@ class Notion(Service):
 def _of(operation: str, answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
     items = answer.get(name)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise ServiceError(f"Notion {operation}", f"the answer has no list of {name}", retriable=True)
+        raise _odd(operation, f"has no list of {name}")
     return items
 
 
@@ -90,4 +93,8 @@ def _id(operation: str, item: dict[str, Any]) -> str:
     try:
         return notion_id(str(item.get("id")))
     except ValueError:
-        raise ServiceError(f"Notion {operation}", "the answer has an item without an id", retriable=True) from None
+        raise _odd(operation, "has an item without an id") from None
+
+
+def _odd(operation: str, what: str) -> ServiceError:
+    return ServiceError(f"Notion {operation}", f"the answer {what}", retriable=True)

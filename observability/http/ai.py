@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from http import HTTPStatus
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +75,14 @@ class AIExchange(Exchange):
         prices.prepare()
 
     def choose_reader(self, encoding: str) -> readers.Reader | None:
-        """An answer that is an error tells nothing of tokens."""
-        if self.status != "success":
+        """Only a good answer tells of tokens; a compressed one is read at its end, when it is too late for times."""
+        if not self.is_answered:
             return None
         self.is_stream = readers.is_stream(self.headers)
-        take = self._take_event if self.is_stream else self.answer.take_body
-        return readers.choose(self.headers, encoding, self.library, take)
+        take_event = self.answer.take_event if encoding else self._take_event
+        return readers.choose(
+            self.headers, encoding, self.library, take_event if self.is_stream else self.answer.take_body
+        )
 
     def _take_event(self, value: Any) -> None:
         self.answer.take_event(value)
@@ -114,12 +115,12 @@ class AIExchange(Exchange):
 
     def _cost(self, tokens: Usage, model: str) -> Decimal | None:
         """What was refused, or never sent, cost nothing; what was broken off unread may have cost anything."""
-        refused = self.code is not None and self.code >= HTTPStatus.BAD_REQUEST
         errors = self.library
-        if refused or isinstance(self.error, (errors.ConnectError, errors.ConnectTimeout, errors.PoolTimeout)):
+        never_sent = isinstance(self.error, (errors.ConnectError, errors.ConnectTimeout, errors.PoolTimeout))
+        if never_sent or (self.code is not None and not self.is_answered):
             return Decimal(0)
         url = self.request.url
-        return prices.cost(tokens, model, f"{url.scheme}://{url.host}{url.path}", self.api)
+        return prices.cost(tokens, model, f"{url.scheme}://{url.host}{url.path}", self.api, self.answer.terms)
 
     def _requested_model(self) -> str:
         try:

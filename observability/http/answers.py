@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 CONTENTS = {"choices", "content", "data", "output"}  # one of them is in each body
+TERMS = ("service_tier", "speed")  # on which a price may depend
 LAST_EVENTS = {"done", "message_stop", "response.completed", "response.incomplete"}
 
 
@@ -14,6 +15,7 @@ class Answer:
     def __init__(self) -> None:
         self.model = ""
         self.usage: dict[str, Any] = {}
+        self.terms: dict[str, str] = {}
         self.failure = ""  # error or rate_limited, once the answer says so of itself
         self.has_begun = False  # to say what was asked for
         self.has_ended = False
@@ -44,6 +46,8 @@ class Answer:
             self.model = part["model"] or self.model
         if isinstance(part.get("usage"), dict):  # later numbers replace earlier ones: they are sums
             self.usage |= {name: number for name, number in part["usage"].items() if number is not None}
+        told = self.usage | part  # Anthropic tells its terms within the usage
+        self.terms |= {name: told[name] for name in TERMS if isinstance(told.get(name), str)}
         if part.get("type") == "error" or part.get("error"):
             self.failure = "rate_limited" if "rate_limit" in str(part.get("error")) else "error"
 

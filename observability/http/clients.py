@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import cache, partial, wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -126,10 +126,15 @@ class _SyncStream(_Stream):
 
 class _AsyncStream(_Stream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with self._exchange:
-            async for chunk in self._stream:
-                self._exchange.feed(chunk)
-                yield chunk
+        stream = self._stream.__aiter__()
+        try:
+            with self._exchange:
+                async for chunk in stream:
+                    self._exchange.feed(chunk)
+                    yield chunk
+        finally:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()  # here, and not in whatever task collects it later
         self._exchange.end(whole=True)
 
     async def aclose(self) -> None:

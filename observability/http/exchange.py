@@ -70,6 +70,11 @@ class Exchange:
         return perf_counter() - self._began
 
     @property
+    def is_answered(self) -> bool:
+        """Whether there is an answer, and no refusal or redirect."""
+        return self.code is not None and 200 <= self.code < 300
+
+    @property
     def status(self) -> str:
         """success, error, timeout or rate_limited. A host that reads no further is no error of the service."""
         if isinstance(self.error, (self.library.TimeoutException, TimeoutError)):
@@ -85,7 +90,8 @@ class Exchange:
         """The head of the answer is here; ``watch`` makes the stream that its body passes through."""
         self.code, self.headers = response.status_code, response.headers
         at_hand = response.is_closed  # from a stand-in without a network
-        self.reader = self.choose_reader("" if at_hand else response.headers.get("content-encoding", ""))
+        encoding = response.headers.get("content-encoding", "identity")
+        self.reader = self.choose_reader("" if at_hand or encoding == "identity" else encoding)
         if at_hand:
             self.feed(response.content)
             self.end(whole=True)
@@ -105,7 +111,7 @@ class Exchange:
             return
         self._over, self.error, self.whole, self.duration = True, error, whole, self.elapsed
         if self.reader:
-            safely(self.reader.end)()
+            safely(self.reader.end)(whole)
         self.report()
 
     def choose_reader(self, encoding: str) -> Reader | None:

@@ -15,10 +15,10 @@ Take = Callable[[Any], None]  # gets each value that was read; None is what is n
 
 
 class Reader(Protocol):
-    """Takes a body part by part."""
+    """Takes a body part by part; ``whole`` is whether it came to its end."""
 
     def feed(self, chunk: bytes) -> None: ...
-    def end(self) -> None: ...
+    def end(self, whole: bool) -> None: ...
 
 
 def parse(text: bytes) -> Any:
@@ -50,8 +50,8 @@ class JSONReader(Kept):
         super().__init__()
         self.take = take
 
-    def end(self) -> None:
-        if self.parts:
+    def end(self, whole: bool) -> None:
+        if self.parts and whole:
             self.take(parse(b"".join(self.parts)))
 
 
@@ -75,7 +75,7 @@ class EventReader:
         line = b"".join(self.line.parts)
         return line[5:].strip() if line.startswith(b"data:") else b""
 
-    def end(self) -> None:
+    def end(self, whole: bool) -> None:
         """A last line without an end may be whole, or cut."""
         if (value := _event(self._data())) is not None:
             self.take(value)
@@ -92,11 +92,11 @@ class Encoded(Kept):
         super().__init__()
         self.inner, self.encoding, self.library = inner, encoding, library
 
-    def end(self) -> None:
+    def end(self, whole: bool) -> None:
         with suppress(self.library.DecodingError):  # cut, or garbage
             for part in self._decoded():
                 self.inner.feed(part)
-        self.inner.end()
+        self.inner.end(whole)
 
     def _decoded(self) -> Iterator[bytes]:
         response = self.library.Response(200, headers={"content-encoding": self.encoding}, content=iter(self.parts))
@@ -104,9 +104,9 @@ class Encoded(Kept):
 
 
 def choose(headers: Any, encoding: str, library: ModuleType, take: Take) -> Reader:
-    """The reader for a body with these headers."""
+    """The reader for a body with these headers; ``encoding`` is "" where there is none to undo."""
     reader = EventReader(take) if is_stream(headers) else JSONReader(take)
-    return Encoded(reader, encoding, library) if encoding not in ("", "identity") else reader
+    return Encoded(reader, encoding, library) if encoding else reader
 
 
 def is_stream(headers: Any) -> bool:

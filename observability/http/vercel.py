@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from httpx2 import Request
 
 URL = "https://api.vercel.com"
-PATH = re.compile(r"/v\d+/deployments(/[^/]+(/cancel)?)?$")
+TELLS_OF_ONE = re.compile(  # create, read, cancel
+    r"POST .*/v\d+/deployments|GET .*/v\d+/deployments/[^/]+|PATCH .*/v\d+/deployments/[^/]+/cancel"
+)
 OUTCOMES = {"READY": "success", "ERROR": "failed", "CANCELED": "cancelled"}
 MAX_UNFINISHED = 1000
 
@@ -25,9 +27,8 @@ _unfinished: dict[str, None] = {}  # ids of deployments, the oldest first
 
 
 def begin(request: Request, library: ModuleType) -> Exchange | None:
-    """Only requests about one deployment tell of it."""
-    found = PATH.search(request.url.path)
-    return DeploymentExchange(request, library) if found and (found[1] or request.method == "POST") else None
+    tells = TELLS_OF_ONE.fullmatch(f"{request.method} {request.url.path}")
+    return DeploymentExchange(request, library) if tells else None
 
 
 class DeploymentExchange(Exchange):
@@ -36,7 +37,7 @@ class DeploymentExchange(Exchange):
     deployment: Any = None
 
     def choose_reader(self, encoding: str) -> readers.Reader | None:
-        return readers.choose(self.headers, encoding, self.library, self._take) if self.status == "success" else None
+        return readers.choose(self.headers, encoding, self.library, self._take) if self.is_answered else None
 
     def _take(self, value: Any) -> None:
         self.deployment = value

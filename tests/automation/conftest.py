@@ -171,3 +171,37 @@ def job_type(pipeline: registry.Pipeline) -> Callable[..., str]:
         return pipeline.name
 
     return register
+
+
+KEYS = {
+    "NOTION_TOKEN": "ntn_key-of-the-tests",
+    "VERCEL_TOKEN": "vercel-key-of-the-tests",
+    "OPENAI_API_KEY": "sk-key-of-the-tests",
+    "ANTHROPIC_API_KEY": "sk-ant-key-of-the-tests",
+}
+
+
+@pytest.fixture
+def services(sandbox: Any, settings: Any) -> Any:
+    """The sandbox, where the clients find all services."""
+    settings.AUTOMATION = {
+        **settings.AUTOMATION,
+        **KEYS,
+        "NOTION_URL": f"{sandbox.url}/notion",
+        "VERCEL_URL": f"{sandbox.url}/vercel",
+        "OPENAI_URL": f"{sandbox.url}/openai/v1",
+        "ANTHROPIC_URL": f"{sandbox.url}/anthropic",
+    }
+    return sandbox
+
+
+@pytest.fixture
+def impatient(settings: Any) -> None:
+    """Clients that give up soon; ask for it before the client."""
+    settings.AUTOMATION = {**settings.AUTOMATION, "CALL_TIMEOUT": 0.3, "COMPLETION_TIMEOUT": 0.3}
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """How long clients would have waited between their tries."""
+    return []

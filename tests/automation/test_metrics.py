@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from decimal import Decimal
 
 import pytest
+from django.db import IntegrityError
 
 from automation import engine, jobs
 from automation.errors import Failure
@@ -112,13 +113,42 @@ def test_an_ai_request_is_counted_with_its_tokens_cost_and_duration(status):
         ("ai_tokens_total", 150, model),
         ("ai_token_usage_total", 100, {"type": "input"} | model),
         ("ai_token_usage_total", 50, {"type": "output"} | model),
+        ("ai_token_usage_total", 40, {"type": "cached_input"} | model),
+        ("ai_token_usage_total", 30, {"type": "cache_write"} | model),
+        ("ai_token_usage_total", 20, {"type": "reasoning"} | model),
         ("ai_cost_usd_count", 1, model),
-        ("ai_request_duration_seconds_count", 1, model),
+        ("ai_request_duration_seconds_sum", 1.5, model),
+        ("ai_time_to_first_token_seconds_sum", 0.5, model),
         ("ai_unpriced_requests_total", 0, model),
     ):
         AIRequest.objects.create(
-            model="gpt-4", status=status, input_tokens=100, output_tokens=50, cost=Decimal("0.0125"), duration=1.5
+            model="gpt-4",
+            status=status,
+            input_tokens=100,
+            output_tokens=50,
+            cached_input_tokens=40,
+            cache_write_tokens=30,
+            reasoning_tokens=20,
+            cost=Decimal("0.0125"),
+            duration=1.5,
+            time_to_first_token=0.5,
         )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cached_input_tokens": 6, "cache_write_tokens": 5, "input_tokens": 10},
+        {"reasoning_tokens": 6, "output_tokens": 5},
+        {"cost": Decimal("-0.01")},
+        {"duration": -1},
+        {"time_to_first_token": -1},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_an_ai_request_that_cannot_be_is_not_kept(wrong):
+    with assert_increases("ai_requests_total", by=0), pytest.raises(IntegrityError):
+        AIRequest.objects.create(model="gpt-4", status="success", **wrong)
 
 
 def test_the_cost_of_ai_requests_adds_up():

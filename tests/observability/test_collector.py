@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import ExitStack
 from decimal import Decimal
 
 import pytest
@@ -137,6 +138,37 @@ def test_an_unknown_price_is_not_zero():
         assert_increases("ai_tokens_total", by=50, model="new-model"),
     ):
         MetricsCollector.record_ai_request("new-model", "success", input_tokens=30, output_tokens=20)
+
+
+def test_parts_of_the_input_and_output_are_not_added_to_them():
+    kinds = {"input": 30, "output": 20, "cached_input": 10, "cache_write": 5, "reasoning": 15}
+    with ExitStack() as stack:
+        for kind, number in kinds.items():
+            stack.enter_context(assert_increases("ai_token_usage_total", by=number, model="parts", type=kind))
+        stack.enter_context(assert_increases("ai_tokens_total", by=50, model="parts"))
+        stack.enter_context(assert_increases("ai_time_to_first_token_seconds_sum", by=0.25, model="parts"))
+        MetricsCollector.record_ai_request(
+            "parts",
+            "success",
+            input_tokens=30,
+            output_tokens=20,
+            cached_input_tokens=10,
+            cache_write_tokens=5,
+            reasoning_tokens=15,
+            duration=3.0,
+            time_to_first_token=0.25,
+        )
+
+
+def test_the_kinds_of_tokens_of_a_model_that_is_expected_exist_from_the_start(own_process):
+    code = """
+from observability import exposition, metrics
+metrics.expect_labels(model=["gpt-4"])
+metrics.create_known_series()
+[family] = exposition.snapshot(["ai_token_usage_total"])
+print(json.dumps([sample.labels["type"] for sample in family.samples if sample.name == "ai_token_usage_total"]))
+"""
+    assert sorted(own_process(code)) == ["cache_write", "cached_input", "input", "output", "reasoning"]
 
 
 def test_a_request_that_was_never_billed_is_not_unpriced():
