@@ -9,6 +9,7 @@ class AutomationConfig(AppConfig):
 
     def ready(self) -> None:
         from automation import pipelines, registry  # noqa: F401  (importing pipelines registers the job types)
+        from automation.clients import Notion
         from automation.models import AIRequest, Job, Step
         from observability.metrics import expect_labels
         from observability.tracking import track_ai_requests, track_jobs, track_steps
@@ -22,4 +23,4 @@ class AutomationConfig(AppConfig):
             reasoning_tokens="reasoning_tokens",
             time_to_first_token="time_to_first_token",  # noqa: S106  # a field
         )
-        expect_labels(job_type=registry.names(), step=registry.step_names())
+        expect_labels(job_type=registry.names(), step=registry.step_names(), operation=Notion.operations)

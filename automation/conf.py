@@ -8,24 +8,16 @@ from django.conf import settings
 
 from automation.errors import NotConfigured
 
-DEFAULT_URLS = {
-    "NOTION_URL": "https://api.notion.com",
-    "VERCEL_URL": "https://api.vercel.com",
-    "OPENAI_URL": "https://api.openai.com/v1",
-    "ANTHROPIC_URL": "https://api.anthropic.com",
-}
-
-# Of both providers, each with a known price; the first is the default of a job.
-DEFAULT_MODELS = ["claude-sonnet-5", "claude-haiku-4-5", "gpt-5.5", "gpt-5.4-mini"]
-
 
 def _get(key: str, default: Any) -> Any:
-    return getattr(settings, "AUTOMATION", {}).get(key, default)
+    """An empty value, as of a variable that is not set, counts as none."""
+    value = getattr(settings, "AUTOMATION", {}).get(key)
+    return default if value in (None, "") else value
 
 
 def api_token() -> str:
     """Return the bearer token of the API; empty means that no token is accepted."""
-    return str(_get("API_TOKEN", "") or "")
+    return str(_get("API_TOKEN", ""))
 
 
 def site_check_hosts() -> list[str]:
@@ -45,28 +37,46 @@ def max_attempts() -> int:
 
 @dataclass(frozen=True)
 class Access:
-    """Where a service answers, and what it lets in."""
+    """Where a service answers, and the key that it lets in."""
 
     url: str
     key: str = field(repr=False)
 
 
-def access(url: str, key: str) -> Access:
-    """Return what the settings of these names say; raises NotConfigured, which never quotes the key."""
-    value = str(_get(key, "") or "")
-    if not value:
-        raise NotConfigured(f"{key} is not set.")
-    if not (value.isascii() and value.isprintable()) or " " in value:
-        raise NotConfigured(f"{key} has characters that no key has.")
-    address = str(_get(url, "") or DEFAULT_URLS[url]).rstrip("/")
-    if not address.startswith(("http://", "https://")):
-        raise NotConfigured(f"{url} is no address: write https://HOST.")
-    return Access(address, value)
+def notion() -> Access:
+    """Return how to reach Notion; like all of these it raises NotConfigured, which never quotes the key."""
+    return _access("NOTION_TOKEN", _get("NOTION_TOKEN", ""), _get("NOTION_URL", "https://api.notion.com"))
+
+
+def vercel() -> Access:
+    """Return how to reach Vercel."""
+    return _access("VERCEL_TOKEN", _get("VERCEL_TOKEN", ""), _get("VERCEL_URL", "https://api.vercel.com"))
+
+
+def openai() -> Access:
+    """Return how to reach OpenAI, or what speaks its API."""
+    return _access("OPENAI_API_KEY", _get("OPENAI_API_KEY", ""), _get("OPENAI_URL", "https://api.openai.com/v1"))
+
+
+def anthropic() -> Access:
+    """Return how to reach Anthropic."""
+    url = _get("ANTHROPIC_URL", "https://api.anthropic.com")
+    return _access("ANTHROPIC_API_KEY", _get("ANTHROPIC_API_KEY", ""), url)
+
+
+def _access(setting: str, key: str, url: str) -> Access:
+    if not key:
+        raise NotConfigured(f"{setting} is not set.")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise NotConfigured(f"{setting} has characters that no key has.")
+    if not url.startswith(("http://", "https://")):
+        raise NotConfigured(f"{url[:100]!r} is no address of a service: write https://HOST.")
+    return Access(url.rstrip("/"), key)
 
 
 def vercel_team() -> str:
     """Return the id of the team that projects and deployments belong to; empty: the user's own."""
-    return str(_get("VERCEL_TEAM", "") or "")
+    return str(_get("VERCEL_TEAM", ""))
 
 
 def call_timeout() -> float:
@@ -81,7 +91,8 @@ def completion_timeout() -> float:
 
 def models() -> list[str]:
     """Return the models that a job may choose, the default first."""
-    return list(_get("MODELS", []) or DEFAULT_MODELS)
+    # of both providers, each with a known price
+    return list(_get("MODELS", ["claude-sonnet-5", "claude-haiku-4-5", "gpt-5.5", "gpt-5.4-mini"]))
 
 
 def deploy_timeout() -> float:
@@ -91,14 +102,14 @@ def deploy_timeout() -> float:
 
 def deployment_domain() -> str:
     """Return the domain below which deployments are looked at, and nowhere else."""
-    return str(_get("DEPLOYMENT_DOMAIN", "") or "vercel.app")
+    return str(_get("DEPLOYMENT_DOMAIN", "vercel.app"))
 
 
 def deployment_address() -> str:
     """Return the address of a deployment, with {host} in the place of its host."""
-    return str(_get("DEPLOYMENT_ADDRESS", "") or "https://{host}/")
+    return str(_get("DEPLOYMENT_ADDRESS", "https://{host}/"))
 
 
 def vercel_bypass() -> str:
     """Return the secret that opens protected deployments; empty: none is needed."""
-    return str(_get("VERCEL_AUTOMATION_BYPASS_SECRET", "") or "")
+    return str(_get("VERCEL_AUTOMATION_BYPASS_SECRET", ""))

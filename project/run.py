@@ -18,7 +18,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from automation.conf import DEFAULT_MODELS
 from project.sandbox.addresses import SERVICES, variables, without_key
 from project.sandbox.llm import UNPRICED
 
@@ -28,6 +27,7 @@ ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 PATIENCE_SECONDS, GRACE_SECONDS = 4, 6
 SANDBOX_PORTS = 100  # above the site's
 BUILD_SECONDS = 3  # of a deployment in the sandbox
+MODELS = ["claude-sonnet-5", "claude-haiku-4-5", "gpt-5.5", "gpt-5.4-mini", UNPRICED]  # where they cost nothing
 WORKERS = ("task worker", "other task worker")
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
@@ -197,7 +197,7 @@ def start_sandbox(family: Family, port: int) -> str:
         family.start("sandbox", "-m", "project.sandbox", *options, pass_fds=(number,))
     family.env |= variables(f"http://localhost:{port}", services)
     if len(services) == len(SERVICES):
-        family.env |= {"AI_MODELS": ",".join([*DEFAULT_MODELS, UNPRICED]), "AGENT_TRAFFIC": "1"}
+        family.env |= {"AI_MODELS": ",".join(MODELS), "AGENT_TRAFFIC": "1"}
     return SANDBOX.format(port=port, services=listed(services), keys=listed([SERVICES[name][0] for name in services]))
 
 

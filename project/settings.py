@@ -191,5 +191,5 @@ AUTOMATION = {
     "OPENAI_URL": env.str("OPENAI_URL", default=""),
     "ANTHROPIC_API_KEY": secret("ANTHROPIC_API_KEY"),
     "ANTHROPIC_URL": env.str("ANTHROPIC_URL", default=""),
-    "MODELS": words(env.str("AI_MODELS", default="")),
+    "MODELS": words(env.str("AI_MODELS", default="")) or None,
 }

@@ -9,8 +9,6 @@ from typing import Any
 
 import httpx2
 
-from automation.conf import DEFAULT_MODELS
-from project.sandbox.llm import UNPRICED
 from project.sandbox.notion import PAGES as BRIEFS
 from project.sandbox.notion import page_id
 
@@ -18,7 +16,7 @@ URL = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}"
 TOKEN = {"Authorization": f"Bearer {os.environ.get('AUTOMATION_TOKEN', '')}"}
 PAGES = ["/", "/api/health", "/admin/login/", "/api/automation/docs", "/api/metrics/health"]
 WRONG = ["/old-address", "/wp-login.php", "/api/automation/jobs/00000000-0000-0000-0000-000000000000"]
-MODELS = [*DEFAULT_MODELS * 2, UNPRICED]
+MODELS = os.environ.get("AI_MODELS", "").split(",")
 JOBS, WEBSITES = itertools.count(1), itertools.count(1)
 
 

@@ -16,7 +16,7 @@ class Anthropic(LLM):
     name, provider, path = "Anthropic", "anthropic", "/v1/messages"
 
     def __init__(self, sleep: Sleep = time.sleep) -> None:
-        access = conf.access("ANTHROPIC_URL", "ANTHROPIC_API_KEY")
+        access = conf.anthropic()
         super().__init__(access.url, {"x-api-key": access.key, "anthropic-version": VERSION}, sleep)
 
     def _body(self, model: str, messages: list[Message], system: str, max_tokens: int, stream: bool) -> dict[str, Any]:

@@ -154,7 +154,7 @@ class Service:
         try:
             value = json.loads(deadline.read(response))
         except (ValueError, RecursionError):
-            raise self._garbled(operation, response, "the answer is no JSON") from None
+            raise self._garbled(operation, response, "the answer is no JSON, or too long") from None
         if not isinstance(value, dict):
             raise self._garbled(operation, response, "the answer is no JSON object")
         return value

@@ -31,9 +31,10 @@ class Notion(Service):
     """What an integration may see."""
 
     name = "Notion"
+    operations = ("retrieve_page", "retrieve_block_children", "retrieve_database", "query_data_source")
 
     def __init__(self, sleep: Sleep = time.sleep) -> None:
-        access, timeout = conf.access("NOTION_URL", "NOTION_TOKEN"), conf.call_timeout()
+        access, timeout = conf.notion(), conf.call_timeout()
         headers = {"Authorization": f"Bearer {access.key}", "Notion-Version": VERSION}
         client = httpx2.Client(base_url=access.url, headers=headers, verify=tls(), timeout=timeouts(timeout))
         super().__init__(instrument(client, notion_url=access.url), timeout, sleep)

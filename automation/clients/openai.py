@@ -14,7 +14,7 @@ class OpenAI(LLM):
     name, provider, path = "OpenAI", "openai", "/chat/completions"
 
     def __init__(self, sleep: Sleep = time.sleep) -> None:
-        access = conf.access("OPENAI_URL", "OPENAI_API_KEY")
+        access = conf.openai()
         super().__init__(access.url, {"Authorization": f"Bearer {access.key}"}, sleep)
 
     def _body(self, model: str, messages: list[Message], system: str, max_tokens: int, stream: bool) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Vercel(Service):
     name = "Vercel"
 
     def __init__(self, sleep: Sleep = time.sleep) -> None:
-        access, timeout = conf.access("VERCEL_URL", "VERCEL_TOKEN"), conf.call_timeout()
+        access, timeout = conf.vercel(), conf.call_timeout()
         team = conf.vercel_team()
         client = httpx2.Client(
             base_url=access.url,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from functools import cache, partial, wraps
+from functools import cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,9 +28,10 @@ def instrument(
 ) -> C:
     """Measure every request of a client to Notion, Vercel or an AI model, and return the client.
 
-    Takes a ``Client`` or ``AsyncClient`` of httpx or httpx2; any other is a TypeError. AI models are known by the paths
-    and headers of their APIs, wherever they are. ``on_ai_call`` is called with each request to one in place of sending
-    ``ai_request_finished``: for a project that keeps them in rows, which are counted themselves.
+    Takes a ``Client`` or ``AsyncClient`` of httpx or httpx2; anything else is a TypeError. AI models are known by the
+    paths and headers of their APIs, wherever they are. ``on_ai_call`` is called at the end of each request to one, in
+    the event loop where the client is async, in place of sending ``ai_request_finished``: for a project that keeps
+    these requests in rows, which are counted themselves. What is measured already stays as it is.
     """
     library = _library(client)
     services = {notion_url: notion.begin, vercel_url: vercel.begin}
@@ -64,17 +65,22 @@ def _begin(
 
 
 def _measure(transport: Any, begin: Begin, library: ModuleType, is_async: bool) -> None:
-    """Below the client, so that redirects, retries and errors are seen one by one; a second time changes nothing."""
+    """Below the client, so that redirects, retries and errors are seen one by one."""
     name = "handle_async_request" if is_async else "handle_request"
-    handle = getattr(transport, name)
-    if not hasattr(handle, "is_measured"):
+    own = vars(transport).get(name)
+    if not hasattr(own, "is_measured"):
+        handle = own or partial(_inherited, transport, name)
         measured = (_async if is_async else _sync)(handle, begin, _stream(library, is_async))
         measured.is_measured = True
         setattr(transport, name, measured)
 
 
+def _inherited(transport: Any, name: str, request: Request) -> Any:
+    """Found anew for each request: libraries for tests replace the method of the class."""
+    return getattr(type(transport), name)(transport, request)
+
+
 def _sync(handle: Callable[[Request], Response], begin: Begin, watch: Any) -> Any:
-    @wraps(handle)
     def handle_request(request: Request) -> Response:
         if (exchange := begin(request)) is None:
             return handle(request)
@@ -87,7 +93,6 @@ def _sync(handle: Callable[[Request], Response], begin: Begin, watch: Any) -> An
 
 
 def _async(handle: Callable[[Request], Awaitable[Response]], begin: Begin, watch: Any) -> Any:
-    @wraps(handle)
     async def handle_async_request(request: Request) -> Response:
         if (exchange := begin(request)) is None:
             return await handle(request)

@@ -36,10 +36,14 @@ class Kept:
         self.parts: list[bytes] = []
         self.size = 0
 
+    @property
+    def is_too_large(self) -> bool:
+        return self.size > MAX_BYTES
+
     def feed(self, chunk: bytes) -> None:
         self.size += len(chunk)
         self.parts.append(chunk)
-        if self.size > MAX_BYTES:
+        if self.is_too_large:
             self.parts.clear()
 
 
@@ -51,7 +55,7 @@ class JSONReader(Kept):
         self.take = take
 
     def end(self, whole: bool) -> None:
-        if self.parts and whole:
+        if whole and not self.is_too_large:
             self.take(parse(b"".join(self.parts)))
 
 
@@ -93,6 +97,8 @@ class Encoded(Kept):
         self.inner, self.encoding, self.library = inner, encoding, library
 
     def end(self, whole: bool) -> None:
+        if self.is_too_large:
+            return
         with suppress(self.library.DecodingError):  # cut, or garbage
             for part in self._decoded():
                 self.inner.feed(part)

@@ -11,6 +11,7 @@ from automation.clients import Notion, ServiceError, Vercel, notion_id
 from automation.clients.http import TRIES
 from automation.clients.vercel import deployment_id, project_name
 from automation.errors import NotConfigured
+from observability.metrics import expected
 from observability.testing import assert_increases, metric_value
 from project.sandbox.notion import DATABASE, PAGES, page_id
 from tests.automation.conftest import KEYS
@@ -99,6 +100,14 @@ def test_each_request_to_notion_is_counted_by_operation_and_status(notion, servi
         assert_increases("notion_request_duration_seconds_count", by=3, operation="retrieve_page"),
     ):
         notion.page(page_id(1))
+
+
+def test_what_is_asked_of_notion_is_counted_from_0(notion, services):
+    list(notion.query_database(DATABASE))
+    notion.blocks(page_id(1))
+    notion.page(page_id(1))
+    asked = {entry["operation"] for entry in services.requests()}
+    assert asked == set(Notion.operations) <= set(expected("operation"))
 
 
 # Errors that pass, and errors that do not
@@ -222,7 +231,7 @@ def test_a_client_without_a_usable_key_says_which_setting_to_mend(settings, key)
 
 def test_an_address_has_to_be_one(settings):
     settings.AUTOMATION = KEYS | {"NOTION_URL": "localhost:8100"}
-    with pytest.raises(NotConfigured, match="NOTION_URL is no address"):
+    with pytest.raises(NotConfigured, match="'localhost:8100' is no address of a service"):
         Notion()
 
 

@@ -112,5 +112,8 @@ def test_the_process_ends_with_code_1_and_no_traceback():
 
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.splitlines()[-1] == "CommandError: Unknown job type 'nope'. Known job types: notion_vercel, site_check."
+    assert (
+        done.stderr.splitlines()[-1]
+        == "CommandError: Unknown job type 'nope'. Known job types: notion_vercel, site_check."
+    )
     assert "Traceback" not in done.stderr

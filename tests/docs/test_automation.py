@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from automation import conf, engine, jobs, registry
+from automation import clients, conf, engine, jobs, registry
+from automation.clients import http
 from automation.models import Job
 from tests.docs.pages import blocks, code_in, rows
 from tests.site import ROOT
@@ -25,6 +26,30 @@ def test_the_example_runs_as_the_page_says(monkeypatch):
     done = engine.run(names["again"])
     assert (done.status, done.retry_of) == ("success", names["job"])
     assert done.result == [{"to": "ada", "text": "News about Django"}]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_example_of_calling_services_does_so(monkeypatch, settings, sandbox):
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
+    settings.AUTOMATION = {"NOTION_TOKEN": "key", "ANTHROPIC_API_KEY": "key"}
+    settings.AUTOMATION |= {"NOTION_URL": f"{sandbox.url}/notion", "ANTHROPIC_URL": f"{sandbox.url}/anthropic"}
+    names = {}
+    for example in EXAMPLES:
+        exec(example, names)
+
+    job = engine.run(jobs.create_job("summary", {"topic": "Django", "readers": []}))
+    assert (job.status, job.ai_requests.count()) == ("success", 1)
+    assert job.result
+    assert http.TRIES == 3  # "up to 3 times"
+    assert http.MAX_WAIT == 30  # "half a minute"
+
+
+def test_every_call_of_a_client_is_on_the_page():
+    for names, calls in rows("docs/automation.md", "client", "calls"):
+        for name in code_in(names):
+            public = [call for call in dir(getattr(clients, name)) if not call.startswith("_")]
+            called = [call for call in public if callable(getattr(getattr(clients, name), call))]
+            assert sorted(called) == sorted(call for call in code_in(calls) if "(" not in call)
 
 
 def test_every_call_and_error_on_the_page_is_there():

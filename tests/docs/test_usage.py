@@ -7,6 +7,7 @@ import re
 import pytest
 
 from observability import signals, testing, tracking
+from observability.http import instrument
 from observability.metrics import MetricsCollector
 from tests.docs.conftest import USAGE
 from tests.docs.pages import blocks, ids, rows
@@ -65,6 +66,24 @@ print(Client().get("/api/metrics", headers={"host": "localhost"}).text)
     assert "reports_printers_busy 2.0" in text
 
 
+def test_the_clients_on_the_page_are_measured(usage_project):
+    code = """
+from reports import clients
+for client in (clients.gpt._client, clients.claude._client, clients.notion.client):
+    method = "handle_async_request" if client is clients.claude._client else "handle_request"
+    assert getattr(client._transport, method).is_measured
+"""
+    keys = dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "NOTION_TOKEN"), "none")
+    assert usage_project.script(code, **keys) == ""
+
+
+def test_the_arguments_of_instrument_are_on_the_page():
+    parameters = [p for p in inspect.signature(instrument).parameters.values() if p.name != "client"]
+    stated = rows("docs/usage.md", "argument", "default", "meaning")
+    assert [name.strip("`") for name, *_ in stated] == [p.name for p in parameters]
+    assert [default.strip('`"') for _, default, _ in stated[:2]] == [p.default for p in parameters[:2]]
+
+
 def test_the_tables_give_the_arguments_as_they_are():
     for call, arguments in rows("docs/usage.md", "call", "arguments and defaults"):
         function = getattr(tracking, call.strip("`"))
@@ -77,7 +96,8 @@ def test_every_signal_is_on_the_page_with_its_arguments():
     stated = dict(rows("docs/usage.md", "signal", "arguments"))
     assert {f"`{name}`" for name in vars(signals) if isinstance(getattr(signals, name), signals.Signal)} == set(stated)
     for name, arguments in stated.items():
-        promised = re.search(rf"``{name.strip('`')}\(sender, (.+?)\)``", signals.__doc__)[1]
+        text = " ".join(signals.__doc__.split())
+        promised = re.search(rf"``{name.strip('`')}\(sender, (.+?)\)``", text)[1]
         assert arguments.replace("`", "") == promised
 
 

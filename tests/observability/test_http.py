@@ -371,6 +371,24 @@ def test_requests_through_a_proxy_or_mount_are_seen(sandbox, library):
         client.post(f"{sandbox.url}/openai/v1/chat/completions", json={"model": GPT})
 
 
+def test_what_a_test_puts_in_place_of_the_network_is_used(monkeypatch):
+    with instrument(httpx2.Client()) as client, assert_increases("ai_requests_total", status="rate_limited"):
+        monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", lambda transport, request: httpx2.Response(429))
+        client.post("https://api.openai.com/v1/chat/completions", json={})
+
+
+def test_the_default_clients_of_the_libraries_are_taken():
+    kinds = [
+        openai.DefaultHttpxClient,
+        openai.DefaultAsyncHttpxClient,
+        anthropic.DefaultHttpxClient,
+        anthropic.DefaultAsyncHttpxClient,
+    ]
+    for kind in kinds:
+        client = kind()
+        assert instrument(client) is client
+
+
 @pytest.mark.parametrize("wrong", [None, "client", object(), openai, httpx2.HTTPTransport()])
 def test_what_is_no_client_is_refused(wrong):
     with pytest.raises(TypeError, match=r"instrument\(\) takes a client of httpx or httpx2, not "):
