@@ -423,7 +423,7 @@ def test_a_protected_deployment_is_opened_with_the_secret(make_website, settings
         job = make_website()
 
     assert job.status == "success"
-    assert b"\r\nx-vercel-protection-bypass: open sesame\r\n" in page.requests[0]
+    assert b"\r\nx-vercel-protection-bypass: open sesame" in page.requests[0]
     assert b"authorization" not in page.requests[0].lower()
 
 

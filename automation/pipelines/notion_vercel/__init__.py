@@ -9,11 +9,12 @@ from automation import conf
 from automation.clients import Notion, Vercel, web
 from automation.engine import Run
 from automation.errors import Failure
+from automation.pipelines.notion_vercel.checks import INDEX, complaints, title_of
 from automation.pipelines.notion_vercel.markdown import markdown, title
 from automation.pipelines.notion_vercel.payload import Payload
-from automation.pipelines.notion_vercel.review import INDEX, complaints, title_of
 from automation.pipelines.notion_vercel.writing import storable, write_code, write_plan
 from automation.registry import Pipeline
+from observability.http import expect_deployment
 
 MAX_PAGE = 200_000  # characters that a model is asked to read
 MAX_BODY = 100_000  # bytes of the deployed page that are looked at
@@ -69,6 +70,7 @@ def deploy(run: Run) -> dict[str, str]:
             deployment = vercel.create_deployment(run.payload.project, files, _target(run))
             run.note(deployment["id"])
         else:
+            expect_deployment(run.noted)
             deployment = vercel.deployment(run.noted)
         deployment = _wait_for(run, vercel, deployment)
     if deployment["readyState"] != "READY":

@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import PurePosixPath
@@ -67,8 +68,9 @@ def _size(content: str) -> int:
 def title_of(page: str) -> str:
     """Return the title of an HTML page, with single spaces; empty where there is none."""
     reader = _TitleReader()
-    reader.feed(page[:MAX_HEAD])
-    reader.close()
+    with suppress(AssertionError):  # how the parser ends at a broken declaration
+        reader.feed(page[:MAX_HEAD])
+        reader.close()
     return " ".join("".join(reader.parts).split())
 
 
