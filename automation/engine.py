@@ -16,7 +16,7 @@ from django.utils import timezone
 from automation import registry
 from automation.errors import Failure, describe, storable
 from automation.leases import Cancelled, Lost, hold, kept
-from automation.models import Job, Step
+from automation.models import Job, JobStatus, Step
 from automation.transitions import finish_job, finish_step, start_job, start_step
 from observability.exemplars import exemplar
 
@@ -203,18 +203,28 @@ def _execute(job: Job, watch: Watch) -> None:
         # validated once more: settings may have changed since the job was asked for
         attempt = Attempt(Run(job, pipeline.validate(job.payload)), watch)
         result = _plain(attempt.take_all(pipeline))
-        finish_job(job, Job.Status.SUCCESS, duration=_since(clock), result=result)
-        logger.info("Job %s (%s) succeeded.", job.pk, job.job_type)
+        _end(job, Job.Status.SUCCESS, clock, result=result)
     except Cancelled:
-        finish_job(job, Job.Status.CANCELLED, duration=_since(clock))
+        _end(job, Job.Status.CANCELLED, clock)
     except Lost:
-        logger.warning("Job %s (%s) is another worker's: the lease ended.", job.pk, job.job_type)
-        job.refresh_from_db()
+        _let_go(job)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as exc:
-        finish_job(job, Job.Status.FAILED, duration=_since(clock), error=describe(exc))
         _log(job, exc)
+        _end(job, Job.Status.FAILED, clock, error=describe(exc))
+
+
+def _end(job: Job, status: JobStatus, clock: float, **outcome: Any) -> None:
+    if finish_job(job, status, duration=_since(clock), **outcome):
+        logger.info("Job %s (%s): %s.", job.pk, job.job_type, status)
+    else:
+        _let_go(job)
+
+
+def _let_go(job: Job) -> None:
+    logger.warning("Job %s (%s) was given to another worker, or ended by others.", job.pk, job.job_type)
+    job.refresh_from_db()
 
 
 def _spent(job: Job) -> float:

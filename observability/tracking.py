@@ -125,7 +125,7 @@ class _Rows:
 def _read_gauges(rows: _Rows, queued: Collection[str], running: Collection[str]) -> None:
     register = partial(sources.register, sources.DATABASE, key=rows.model)
     register(metrics.active_jobs, lambda: rows.count(running))
-    if rows.heartbeat:
+    if rows.heartbeat and _is_column(rows.model, rows.heartbeat):
         oldest = metrics.automation_oldest_active_job_age_seconds
         register(oldest, lambda: rows.oldest_heartbeat(running), combine=max)
     if _is_column(rows.model, rows.job_type):

@@ -213,7 +213,7 @@ def test_the_command_tells_what_it_saw_to(job):
     out = StringIO()
     call_command("reap_jobs", stdout=out)
 
-    assert out.getvalue() == "1 jobs\n"
+    assert out.getvalue() == "Jobs seen to: 1\n"
 
 
 def test_the_age_of_the_oldest_sign_of_life_is_a_gauge(job, job_type):

@@ -149,7 +149,7 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_leaves_the_job_to_t
         g.counted(success=1)
 
         zombie.send_signal(signal.SIGCONT)
-        eventually(lambda: "is another worker's" in zombie.log.read_text(), True)
+        eventually(lambda: "was given to another worker" in zombie.log.read_text(), True)
         assert g.rows()["steps"] == {"pay success": 1, "wait failed": 1, "wait success": 1}
 
         kill(other)

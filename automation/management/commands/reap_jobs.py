@@ -11,4 +11,4 @@ class Command(BaseCommand):
     help = "Queue or fail the jobs whose worker died, once."
 
     def handle(self, **options: Any) -> None:
-        self.stdout.write(f"{reap()} jobs")
+        self.stdout.write(f"Jobs seen to: {reap()}")
