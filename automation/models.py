@@ -59,6 +59,7 @@ class Job(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="automation_jobs",
+        db_index=False,  # automation_job_by_user begins with it
     )
     request_id = models.CharField(max_length=128, blank=True, default="", help_text="Of the request that started it.")
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
@@ -77,6 +78,14 @@ class Job(models.Model):
             models.Index(fields=["-created_at", "-id"], name="automation_job_newest"),
             models.Index(fields=["status", "job_type", "finished_at"], name="automation_job_by_outcome"),
             models.Index(fields=["status", "-created_at", "-id"], name="automation_job_by_status"),
+            models.Index(fields=["job_type", "-created_at", "-id"], name="automation_job_by_type"),
+            models.Index(fields=["started_by", "-created_at", "-id"], name="automation_job_by_user"),
+            models.Index(
+                fields=["-finished_at", "-id"],
+                condition=Q(finished_at__isnull=False),
+                name="automation_job_by_end",
+            ),
+            models.Index(fields=["request_id"], name="automation_job_by_request"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -125,6 +134,10 @@ class Step(models.Model):
 
     class Meta:
         ordering = ["job", "position"]
+        indexes = [
+            models.Index(fields=["status", "-id"], name="automation_step_by_status"),
+            models.Index(fields=["name", "-id"], name="automation_step_by_name"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["job", "position"], name="automation_step_position_unique"),
             models.CheckConstraint(
@@ -168,7 +181,12 @@ class AIRequest(models.Model):
     class Meta:
         verbose_name = "AI request"
         ordering = ["-created_at", "-id"]
-        indexes = [models.Index(fields=["-created_at", "-id"], name="automation_ai_newest")]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="automation_ai_newest"),
+            models.Index(fields=["status", "-created_at", "-id"], name="automation_ai_by_status"),
+            models.Index(fields=["model", "-created_at", "-id"], name="automation_ai_by_model"),
+            models.Index(fields=["request_id"], name="automation_ai_by_request"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(status__in=AIRequestStatus.values),

@@ -13,6 +13,7 @@ import pydantic
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.test import Client
 
 from automation import registry
 from automation.engine import Run
@@ -147,6 +148,43 @@ def work() -> Iterator[Callable[[], None]]:
     yield lambda: call_command("db_worker", batch=True, interval=0, startup_delay=False, verbosity=0)
     for number, handler in kept.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def configured(settings: Any) -> None:
+    """The API as it is in production: with a token, and DEBUG off."""
+    settings.DEBUG = False
+    settings.AUTOMATION = {"API_TOKEN": TOKEN, "SITE_CHECK_HOSTS": ["localhost:8000"]}
+
+
+@pytest.fixture
+def anyone(configured: None) -> Client:
+    """A client as a browser is one: it enforces CSRF."""
+    return Client(enforce_csrf_checks=True)
+
+
+@pytest.fixture
+def by_token(configured: None) -> Client:
+    """A client with the token."""
+    return Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {TOKEN}"})
+
+
+@pytest.fixture
+def user(django_user_model: Any) -> Any:
+    return django_user_model.objects.create_user("ada")
+
+
+@pytest.fixture
+def signed_in(anyone: Client, user: Any) -> Client:
+    """A client of the user, which enforces CSRF."""
+    anyone.force_login(user)
+    return anyone
+
+
+@pytest.fixture
+def body() -> dict[str, Any]:
+    """What starts a job over the API."""
+    return {"job_type": "site_check", "payload": {"base_url": "http://localhost:8000", "paths": ["/"]}}
 
 
 class Anything(pydantic.BaseModel):

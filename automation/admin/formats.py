@@ -1,0 +1,65 @@
+"""Numbers, statuses and long texts for people."""
+
+import json
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+NONE = "–"
+LONGEST = 100_000  # characters of a text that a page shows
+OPEN = 2000  # characters up to which a text is shown at once
+ICONS = {"pending": "○", "running": "●", "success": "✓", "cancelled": "⊘"}  # everything else went wrong
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration as `37 ms`, `9.80 s`, `14.8 s`, `3 min 05 s` or `1 h 21 min`."""
+    if value is None:
+        return NONE
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    if value < 59.95:
+        return f"{value:.{2 if value < 9.995 else 1}f} s"
+    if value < 3599.5:
+        return "{} min {:02} s".format(*divmod(round(value), 60))
+    return "{} h {:02} min".format(*divmod(round(value / 60), 60))
+
+
+def usd(cost: Any) -> str:
+    """Return the cost of one job or request."""
+    return NONE if cost is None else f"${cost:,.4f}"
+
+
+def count(number: int) -> str:
+    return f"{number:,}"
+
+
+def status(value: str, label: str) -> SafeString:
+    """Return icon and word, so that colour is never alone."""
+    icon = ICONS.get(value, "✕")
+    return format_html('<span class="status {}"><span aria-hidden="true">{}</span> {}</span>', value, icon, label)
+
+
+def warning(words: str) -> SafeString:
+    return format_html('<span class="warning">▲ {}</span>', words)
+
+
+def error(words: str) -> str | SafeString:
+    return format_html('<span class="error">{}</span>', words) if words else NONE
+
+
+def text(value: str) -> str | SafeString:
+    """Return a text as it is, folded away when it is long."""
+    if not value:
+        return NONE
+    shown = value[:LONGEST]
+    rest = f"… and {count(len(value) - LONGEST)} characters more." if len(value) > LONGEST else ""
+    pre = format_html('<pre tabindex="0">{}</pre>{}', shown, rest)
+    if len(value) <= OPEN:
+        return pre
+    return format_html("<details><summary>{} characters</summary>{}</details>", count(len(value)), pre)
+
+
+def data(value: Any) -> str | SafeString:
+    """Return JSON, readable."""
+    return NONE if value is None else text(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,186 @@
+"""Steps and AI requests: each in a list of its own, and within their job."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from automation import registry
+from automation.admin import formats
+from automation.admin.base import History, ReadOnly, ValueFilter, seen
+from automation.models import AIRequest, Step
+
+
+class Columns:
+    """How both are shown."""
+
+    @admin.display(description="job")
+    def of_job(self, row: Step | AIRequest) -> str | SafeString:
+        """A link by the id alone, so that a list reads no jobs."""
+        if row.job_id is None:
+            return formats.NONE
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:automation_job_change", args=[row.job_id]), str(row.job_id)[:8]
+        )
+
+    @admin.display(description="status")
+    def state(self, row: Step | AIRequest) -> SafeString:
+        return formats.status(row.status, row.get_status_display())
+
+    @admin.display(description="took")
+    def took(self, row: Step | AIRequest) -> str:
+        return formats.seconds(row.duration)
+
+    def after(self, row: Step | AIRequest, moment: datetime) -> SafeString:
+        """Return when something began, seen from the start of its job."""
+        passed = formats.seconds((moment - row.job.created_at).total_seconds()) if row.job else formats.NONE
+        return format_html('<time datetime="{0}" title="{0}">+{1}</time>', moment.isoformat(" ", "seconds"), passed)
+
+
+class StepColumns(Columns):
+    @admin.display(description="step")
+    def label(self, step: Step) -> SafeString:
+        attempts = f"{step.attempts} tries" if step.attempts > 1 else ""
+        return format_html('{} <span class="quiet">{} {}</span>', step.name, step.detail, attempts)
+
+    @admin.display(description="start")
+    def begun(self, step: Step) -> SafeString:
+        return self.after(step, step.started_at)
+
+    @admin.display(description="error")
+    def problem(self, step: Step) -> str | SafeString:
+        return formats.error(step.error)
+
+    @admin.display(description="output")
+    def returned(self, step: Step) -> str | SafeString:
+        return formats.data(step.output)
+
+
+class AIRequestColumns(Columns):
+    @admin.display(description="model")
+    def label(self, row: AIRequest) -> SafeString:
+        return format_html('{} <span class="quiet">{}</span>', row.model, row.provider)
+
+    @admin.display(description="end")
+    def ended(self, row: AIRequest) -> SafeString:
+        return self.after(row, row.created_at)
+
+    @admin.display(description="first token")
+    def first_token(self, row: AIRequest) -> str:
+        return formats.seconds(row.time_to_first_token)
+
+    @admin.display(description="tokens in")
+    def tokens_in(self, row: AIRequest) -> str:
+        return formats.count(row.input_tokens)
+
+    @admin.display(description="cached")
+    def cached(self, row: AIRequest) -> str:
+        return formats.count(row.cached_input_tokens)
+
+    @admin.display(description="tokens out")
+    def tokens_out(self, row: AIRequest) -> str:
+        return formats.count(row.output_tokens)
+
+    @admin.display(description="cost")
+    def price(self, row: AIRequest) -> str | SafeString:
+        return formats.warning("no price") if row.cost is None else formats.usd(row.cost)
+
+
+class Inline(ReadOnly, admin.TabularInline):
+    """Rows of a job, as a table to read."""
+
+    template = "admin/automation/rows.html"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields
+
+
+class StepInline(StepColumns, Inline):
+    model = Step
+    ordering = ["position"]
+    fields = ["label", "state", "begun", "took", "problem", "returned"]
+
+
+class AIRequestInline(AIRequestColumns, Inline):
+    model = AIRequest
+    ordering = ["created_at", "id"]
+    fields = [
+        "label",
+        "state",
+        "ended",
+        "took",
+        "first_token",
+        "tokens_in",
+        "cached",
+        "tokens_out",
+        "price",
+        "request_id",
+    ]
+
+
+class StepFilter(ValueFilter):
+    title = parameter_name = "name"
+
+    def values(self, rows: QuerySet[Any]) -> list[str]:
+        return registry.step_names()
+
+
+class ModelFilter(ValueFilter):
+    title = parameter_name = "model"
+
+    def values(self, rows: QuerySet[Any]) -> list[str]:
+        return seen(rows, "model")
+
+
+@admin.register(Step)
+class StepAdmin(StepColumns, History):
+    list_display = ["label", "state", "of_job", "started_at", "took", "problem"]
+    list_filter = ["status", StepFilter]
+    ordering = ["-id"]
+    fields = [
+        "job",
+        "position",
+        "name",
+        "detail",
+        "state",
+        "attempts",
+        "started_at",
+        "finished_at",
+        "took",
+        "problem",
+        "returned",
+    ]
+    readonly_fields = ["state", "took", "problem", "returned"]
+
+
+@admin.register(AIRequest)
+class AIRequestAdmin(AIRequestColumns, History):
+    list_display = ["label", "state", "of_job", "created_at", "took", "tokens_in", "tokens_out", "price"]
+    list_filter = ["status", ModelFilter, "created_at"]
+    search_fields = ["request_id"]
+    search_help_text = "The id that the provider gave the request."
+    fields = [
+        "job",
+        "provider",
+        "model",
+        "state",
+        "request_id",
+        "created_at",
+        "took",
+        "first_token",
+        "input_tokens",
+        "cached_input_tokens",
+        "cache_write_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+        "price",
+    ]
+    readonly_fields = ["state", "took", "first_token", "price"]
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        return (queryset.filter(request_id=search_term.strip()) if search_term.strip() else queryset), False

@@ -1,0 +1,89 @@
+"""The API as a whole: its documentation, its errors, and the request id on each answer."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, ValidationError, ValidationErrorContext
+
+from automation.api.auth import SIGNED_IN, TOKEN
+from automation.errors import IdempotencyKeyTaken, InvalidPayload, NotEnded, UnknownJobType
+from automation.request_ids import HEADER, request_id
+
+
+class API(NinjaAPI):
+    """Tells with each answer under which id the request is kept, and of a wrong field where it is."""
+
+    def create_response(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().create_response(request, *args, **kwargs)
+        response[HEADER] = request_id(request)
+        return response
+
+    def validation_error_from_error_contexts(self, contexts: list[ValidationErrorContext]) -> ValidationError:
+        error = super().validation_error_from_error_contexts(contexts)
+        for one in error.errors:
+            source, *way = one["loc"]
+            if source == "query" and len(way) > 2:  # an item of a list: ninja names our own argument first
+                one["loc"] = (source, *way[1:])
+        return error
+
+
+def _docs_for_users(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Show the documentation to those who may use the API, and to all while DEBUG is on."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if settings.DEBUG or TOKEN(request) or request.user.is_authenticated:
+            return view(request, *args, **kwargs)
+        return api.on_exception(request, AuthenticationError())
+
+    return guarded
+
+
+api = API(
+    title="Automation",
+    version="1",
+    description="Start jobs and follow them. Sign in, or send the token as `Authorization: Bearer …`. "
+    "Each answer has an `X-Request-ID`: the one that was sent, or a new one.",
+    urls_namespace="automation",
+    auth=[TOKEN, SIGNED_IN],
+    docs_decorator=_docs_for_users,
+)
+
+
+@api.exception_handler(AuthenticationError)
+def _unauthorized(request: HttpRequest, exc: AuthenticationError) -> HttpResponse:
+    response = api.create_response(request, {"detail": "Sign in, or send a valid bearer token."}, status=401)
+    response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+@api.exception_handler(UnknownJobType)
+def _unknown_job_type(request: HttpRequest, exc: UnknownJobType) -> HttpResponse:
+    return api.create_response(request, {"detail": str(exc)}, status=404)
+
+
+@api.exception_handler(NotEnded)
+def _not_ended(request: HttpRequest, exc: NotEnded) -> HttpResponse:
+    return api.create_response(request, {"detail": str(exc)}, status=409)
+
+
+@api.exception_handler(InvalidPayload)
+def _invalid_payload(request: HttpRequest, exc: InvalidPayload) -> HttpResponse:
+    errors = [{**error, "loc": ["body", "payload", *error["loc"]]} for error in exc.errors]
+    return api.create_response(request, {"detail": errors}, status=422)
+
+
+@api.exception_handler(IdempotencyKeyTaken)
+def _key_taken(request: HttpRequest, exc: IdempotencyKeyTaken) -> HttpResponse:
+    error = {"type": "idempotency_key_taken", "loc": ["header", "Idempotency-Key"], "msg": str(exc)}
+    return api.create_response(request, {"detail": [error]}, status=422)
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_large(request: HttpRequest, exc: RequestDataTooBig) -> HttpResponse:
+    return api.create_response(request, {"detail": "The request body is too large."}, status=413)

@@ -1,0 +1,108 @@
+"""What the API answers."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from ninja import Field, Schema
+from pydantic import PlainSerializer
+
+from automation.models import AIRequestStatus, Job, JobStatus, StepStatus
+
+USD = Annotated[Decimal, PlainSerializer(lambda usd: f"{usd:f}", return_type=str)]  # never as 1E-7
+
+
+class Error(Schema):
+    """What is wrong, in a sentence."""
+
+    detail: str
+
+
+class FieldError(Schema):
+    """What is wrong with one field; `loc` is the way to it."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+    ctx: dict[str, Any] = Field({}, description="Limits that were not kept.")
+
+
+class FieldErrors(Schema):
+    detail: list[FieldError]
+
+
+class JobType(Schema):
+    name: str
+    payload: dict[str, Any] = Field(description="The JSON schema of the payload to send.")
+    steps: list[str] = Field(description="In their order.")
+
+
+class StepOut(Schema):
+    position: int
+    name: str
+    detail: str
+    status: StepStatus
+    attempts: int = Field(description="How often it was tried.")
+    started_at: datetime
+    finished_at: datetime | None
+    duration: float | None = Field(description="Seconds.")
+    error: str
+    output: Any = Field(description="What it returned.")
+
+
+class AIRequestOut(Schema):
+    provider: str
+    model: str
+    status: AIRequestStatus
+    input_tokens: int = Field(description="All that is billed, as are the output tokens.")
+    output_tokens: int
+    cached_input_tokens: int = Field(description="Among the input tokens.")
+    cache_write_tokens: int = Field(description="Among the input tokens.")
+    reasoning_tokens: int = Field(description="Among the output tokens.")
+    cost: USD | None = Field(description="USD; null: the price is unknown.")
+    duration: float | None = Field(description="Seconds.")
+    time_to_first_token: float | None = Field(description="Seconds; of a stream.")
+    request_id: str = Field(description="The provider's.")
+    created_at: datetime
+
+
+class JobOut(Schema):
+    id: UUID
+    job_type: str
+    status: JobStatus
+    payload: dict[str, Any]
+    error: str = Field(description="Why it failed; empty otherwise.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration: float | None = Field(description="Seconds.")
+    attempts: int = Field(description="How many workers have taken it.")
+    cancel_requested_at: datetime | None
+    started_by: str | None = Field(description="Id of the user; null: by token or command.")
+    request_id: str = Field(description="Of the request that started it; empty: by command.")
+    retry_of: UUID | None = Field(description="The job before, which this one tries again.")
+
+    @staticmethod
+    def resolve_started_by(job: Job) -> str | None:
+        return None if job.started_by_id is None else str(job.started_by_id)
+
+    @staticmethod
+    def resolve_retry_of(job: Job) -> UUID | None:
+        return job.retry_of_id
+
+
+class JobPage(Schema):
+    items: list[JobOut]
+    next: str | None = Field(description="The address of the next page; null: this is the last one.")
+
+
+class JobDetail(JobOut):
+    result: Any = Field(description="What the job type returns; null until it succeeds.")
+    cost: USD | None = Field(description="USD for all AI requests; null: none, or a price is unknown.")
+    steps: list[StepOut]
+    ai_requests: list[AIRequestOut]
+
+    @staticmethod
+    def resolve_cost(job: Job) -> Decimal | None:
+        return job.ai_cost()
