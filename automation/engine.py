@@ -216,10 +216,10 @@ def _execute(job: Job, watch: Watch) -> None:
 
 
 def _end(job: Job, status: JobStatus, clock: float, **outcome: Any) -> None:
-    if finish_job(job, status, duration=_since(clock), **outcome):
-        logger.info("Job %s (%s): %s.", job.pk, job.job_type, status)
-    else:
+    if not finish_job(job, status, duration=_since(clock), **outcome):
         _let_go(job)
+    elif status != Job.Status.FAILED:  # that was said with its reason
+        logger.info("Job %s (%s): %s.", job.pk, job.job_type, status)
 
 
 def _let_go(job: Job) -> None:
