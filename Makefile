@@ -13,7 +13,7 @@ ARGS ?=
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | while IFS=@ read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-run: $(VENV)/run.stamp ## Start the site, its worker and some traffic (PORT=8001 and TRAFFIC=0 change it)
+run: $(VENV)/run.stamp ## Start the site, its workers and some traffic (PORT=8001 and TRAFFIC=0 change it)
 	@exec $(BIN)/python -m project.run
 
 test: $(VENV)/dev.stamp ## Run the tests (ARGS="-k name" chooses; REQUIRE_ALL=1: a missing program is a failure)

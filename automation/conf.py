@@ -87,3 +87,29 @@ def call_timeout() -> float:
 def completion_timeout() -> float:
     """Return the seconds that one request to a model may take, its whole answer included."""
     return float(_get("COMPLETION_TIMEOUT", 600))
+
+
+def models() -> list[str]:
+    """Return the models that a job may choose, the default first."""
+    # of both providers, each with a known price
+    return list(_get("MODELS", ["claude-sonnet-5", "claude-haiku-4-5", "gpt-5.5", "gpt-5.4-mini"]))
+
+
+def deploy_timeout() -> float:
+    """Return the seconds that a deployment may take."""
+    return float(_get("DEPLOY_TIMEOUT", 600))
+
+
+def deployment_domain() -> str:
+    """Return the domain below which deployments are looked at, and nowhere else."""
+    return str(_get("DEPLOYMENT_DOMAIN", "vercel.app"))
+
+
+def deployment_address() -> str:
+    """Return the address of a deployment, with {host} in the place of its host."""
+    return str(_get("DEPLOYMENT_ADDRESS", "https://{host}/"))
+
+
+def vercel_bypass() -> str:
+    """Return the secret that opens protected deployments; empty: none is needed."""
+    return str(_get("VERCEL_AUTOMATION_BYPASS_SECRET", ""))

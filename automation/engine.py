@@ -30,15 +30,23 @@ NAMED_FAILURES = 5  # of one step that the job's error names; all are in its ste
 class Run:
     """A running job as its steps see it."""
 
+    step: Step  # that runs now
+
     def __init__(self, job: Job, payload: Any) -> None:
         self.job = job
         self.payload = payload
         self.outputs: dict[str, Any] = {}
+        self.noted: Any = None  # by an earlier try at this step, also by another worker's
         self._checked = time.monotonic()
 
     def output(self, step: str) -> Any:
         """Return what an earlier step returned, as JSON keeps it; of a step with `each` the list of it."""
         return self.outputs[step]
+
+    def note(self, value: Any) -> None:
+        """Keep at once how far this step has come, as `noted` for the next try at it; its end puts the output there."""
+        self.noted = value
+        Step.objects.filter(pk=self.step.pk).update(output=value)
 
     def checkpoint(self) -> None:
         """Stop here when the job was cancelled or given to another worker; cheap enough for each turn of a loop."""
@@ -84,9 +92,12 @@ class Attempt:
         earlier = list(run.job.steps.all()) if run.job.attempts > 1 else []
         self.position = len(earlier)
         self.done: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        self.noted: dict[tuple[str, str], Any] = {}
         for step in earlier:
             if step.status == Step.Status.SUCCESS:
                 self.done[step.name, step.detail].append(step.output)
+            elif step.output is not None:
+                self.noted[step.name, step.detail] = step.output
 
     def take_all(self, pipeline: registry.Pipeline) -> Any:
         """Return the result of the job."""
@@ -119,6 +130,7 @@ class Attempt:
         self.run.checkpoint()
         self.position += 1
         step, clock = start_step(self.run.job, self.position, kind.name, detail), time.perf_counter()
+        self.run.step, self.run.noted = step, self.noted.get((kind.name, detail))
         self.watch(step)
         try:
             output = self.try_out(kind, step, item)
@@ -204,10 +216,10 @@ def _execute(job: Job, watch: Watch) -> None:
 
 
 def _end(job: Job, status: JobStatus, clock: float, **outcome: Any) -> None:
-    if finish_job(job, status, duration=_since(clock), **outcome):
-        logger.info("Job %s (%s): %s.", job.pk, job.job_type, status)
-    else:
+    if not finish_job(job, status, duration=_since(clock), **outcome):
         _let_go(job)
+    elif status != Job.Status.FAILED:  # that was said with its reason
+        logger.info("Job %s (%s): %s.", job.pk, job.job_type, status)
 
 
 def _let_go(job: Job) -> None:
@@ -223,7 +235,9 @@ def _spent(job: Job) -> float:
 
 
 def _log(job: Job, exc: BaseException) -> None:
+    step = job.steps.filter(status=Step.Status.FAILED).last()
+    where = f"{job.job_type}, {step.name}" if step else job.job_type
     if isinstance(exc, Failure):
-        logger.warning("Job %s (%s) failed: %s", job.pk, job.job_type, describe(exc))
+        logger.warning("Job %s (%s) failed: %s", job.pk, where, describe(exc))
     else:
-        logger.error("Job %s (%s) failed unexpectedly.", job.pk, job.job_type, exc_info=exc)
+        logger.error("Job %s (%s) failed unexpectedly.", job.pk, where, exc_info=exc)

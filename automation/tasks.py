@@ -1,5 +1,6 @@
 """The queue: the task that a worker (`manage.py db_worker`) runs for each job, and the ways into it and out of it."""
 
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,8 @@ if django.VERSION >= (6, 0):
 else:
     from django_tasks import task  # type: ignore[no-redef,unused-ignore]
 
+logger = logging.getLogger(__name__)
+
 
 @task()
 def run_job(job_id: str) -> str:
@@ -26,9 +29,11 @@ def run_job(job_id: str) -> str:
     job = Job.objects.get(pk=job_id)
     try:
         return str(engine.run(job).status)
-    except (KeyboardInterrupt, SystemExit) as exc:  # a second signal: the worker has to end now
+    except (KeyboardInterrupt, SystemExit) as exc:
+        # A second signal: the worker ends after this task. It would take what is raised for a failure of the task.
         give_back(job, describe(exc))
-        raise
+        logger.warning("Job %s (%s) was given up, and is %s now.", job.pk, job.job_type, job.status)
+        return str(job.status)
 
 
 def enqueue(job: Job) -> None:

@@ -1,4 +1,6 @@
-"""``make run``: the site on this machine, with its worker and some traffic, until Ctrl-C.
+"""``make run``: the site on this machine, with workers, a sandbox and some traffic, until Ctrl-C.
+
+The sandbox stands in for each of Notion, Vercel, OpenAI and Anthropic whose key is not in the environment.
 
 Every child is a session of its own, so that Ctrl-C in a terminal reaches this process alone, and what it starts can be
 ended as a whole. Should this process be killed, the kernel ends the children.
@@ -16,10 +18,17 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from project.sandbox.addresses import SERVICES, variables, without_key
+from project.sandbox.llm import UNPRICED
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-GRACE_SECONDS = 10
+PATIENCE_SECONDS, GRACE_SECONDS = 4, 6
+SANDBOX_PORTS = 100  # above the site's
+BUILD_SECONDS = 3  # of a deployment in the sandbox
+MODELS = ["claude-sonnet-5", "claude-haiku-4-5", "gpt-5.5", "gpt-5.4-mini", UNPRICED]  # where they cost nothing
+WORKERS = ("task worker", "other task worker")
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
@@ -35,7 +44,12 @@ Next: look at a number, and start a job of your own.
     -H "Content-Type: application/json" \\
     -d '{{"job_type": "site_check", "payload": {{"base_url": "http://localhost:{port}", "paths": ["/"]}}}}'
 
-{traffic}Ctrl-C ends everything.
+{services}{traffic}Ctrl-C ends everything.
+"""
+SANDBOX = """\
+  SANDBOX          http://localhost:{port}/ stands in for {services}:
+                   no AI, nothing deployed, failures by chance. It leaves the place to the real ones when you
+                   start with {keys}.
 """
 
 
@@ -77,21 +91,29 @@ class Family:
         return name
 
     def stop(self) -> None:
-        """End every process: politely, by force after a while or when asked again."""
-        for member in self.members.values():
-            member.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS
-        while self._running() and (left := deadline - time.monotonic()) > 0:
-            asked = signal.sigtimedwait({signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}, left)
-            if asked and asked.si_signo in ENDING:
-                break
+        """End every process: politely, once more after a while, then or when asked again by force."""
+        # The sandbox is ended last, since the jobs of the workers still ask it.
+        asked = [member for name, member in self.members.items() if name != "sandbox"]
+        if _are_left(asked, PATIENCE_SECONDS):
+            _are_left(asked, GRACE_SECONDS)  # a worker that is asked twice gives its job back
         for member in self.members.values():
             with suppress(ProcessLookupError):
                 os.killpg(member.pid, signal.SIGKILL)  # what a child left behind, too
             member.wait()
 
-    def _running(self) -> bool:
-        return any(member.poll() is None for member in self.members.values())
+
+def _are_left(members: list[subprocess.Popen[bytes]], seconds: float) -> bool:
+    """Ask processes to end; whether some run when the time is up. A person's signal ends the wait, and the patience."""
+    for member in members:
+        member.terminate()
+    deadline = time.monotonic() + seconds
+    while any(member.poll() is None for member in members):
+        if (left := deadline - time.monotonic()) <= 0:
+            return True
+        asked = signal.sigtimedwait({signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}, left)
+        if asked and asked.si_signo in ENDING:
+            return False
+    return False
 
 
 def _as_child() -> None:
@@ -164,12 +186,40 @@ def environment(port: int) -> dict[str, str]:
     }
 
 
+def start_sandbox(family: Family, port: int) -> str:
+    """Have the sandbox stand in for services without a key, and say so."""
+    services = without_key(family.env)
+    if not services:
+        return ""
+    with sandbox_socket(port + SANDBOX_PORTS) as listener:
+        number, port = listener.fileno(), listener.getsockname()[1]
+        options = ["--fd", str(number), "--faults", "realistic", "--build-seconds", str(BUILD_SECONDS)]
+        family.start("sandbox", "-m", "project.sandbox", *options, pass_fds=(number,))
+    family.env |= variables(f"http://localhost:{port}", services)
+    if len(services) == len(SERVICES):
+        family.env |= {"AI_MODELS": ",".join(MODELS), "AGENT_TRAFFIC": "1"}
+    return SANDBOX.format(port=port, services=listed(services), keys=listed([SERVICES[name][0] for name in services]))
+
+
+def sandbox_socket(port: int) -> socket.socket:
+    try:
+        return listen(port)
+    except (CannotStart, OverflowError):
+        return listen(0)
+
+
+def listed(names: list[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def start_site(family: Family, listener: socket.socket) -> None:
     number = listener.fileno()
     options = ["-c", "project/gunicorn.conf.py", "--bind", f"fd://{number}"]
     family.start("web server", "-m", "gunicorn", *options, "project.wsgi", pass_fds=(number,))
-    # Without --no-reload DEBUG would have it watch the source, in a child of its own.
-    family.start("task worker", "manage.py", "db_worker", "--no-reload")
+    for name in WORKERS:
+        # Without --no-reload DEBUG would have it watch the source, in a child of its own.
+        family.start(name, "manage.py", "db_worker", "--no-reload")
     if wants_traffic():
         family.start("traffic generator", "-m", "project.traffic")
     listener.close()
@@ -179,10 +229,11 @@ def wants_traffic() -> bool:
     return os.environ.get("TRAFFIC", "1").lower() not in {"0", "no", "off", "false"}
 
 
-def started(port: int) -> str:
+def started(port: int, services: str) -> str:
     traffic = "A few requests a second and a job now and then come by themselves; TRAFFIC=0 leaves them out.\n"
     return STARTED.format(
         port=port,
+        services=f"{services}\n" if services else "",
         token=(VAR_DIR / "automation_token").relative_to(BASE_DIR),
         traffic=traffic if wants_traffic() else "",
     )
@@ -196,8 +247,9 @@ def run(family: Family, listener: socket.socket, port: int) -> int:
     if family.members.pop("preparation").returncode:
         say("The database could not be prepared: see above.")
         return 1
+    services = start_sandbox(family, port)
     start_site(family, listener)
-    say(started(port))
+    say(started(port, services))
     if (name := family.wait()) is None:
         say("\nEnding.")
         return 0

@@ -184,8 +184,12 @@ AUTOMATION = {
     "VERCEL_TOKEN": secret("VERCEL_TOKEN"),
     "VERCEL_TEAM": env.str("VERCEL_TEAM", default=""),
     "VERCEL_URL": env.str("VERCEL_URL", default=""),
+    "VERCEL_AUTOMATION_BYPASS_SECRET": secret("VERCEL_AUTOMATION_BYPASS_SECRET"),
+    "DEPLOYMENT_DOMAIN": env.str("DEPLOYMENT_DOMAIN", default=""),
+    "DEPLOYMENT_ADDRESS": env.str("DEPLOYMENT_ADDRESS", default=""),
     "OPENAI_API_KEY": secret("OPENAI_API_KEY"),
     "OPENAI_URL": env.str("OPENAI_URL", default=""),
     "ANTHROPIC_API_KEY": secret("ANTHROPIC_API_KEY"),
     "ANTHROPIC_URL": env.str("ANTHROPIC_URL", default=""),
+    "MODELS": words(env.str("AI_MODELS", default="")) or None,
 }

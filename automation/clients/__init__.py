@@ -10,6 +10,6 @@ from automation.clients.vercel import Vercel
 __all__ = ["LLM", "Anthropic", "Completion", "Notion", "OpenAI", "ServiceError", "Vercel", "llm_for", "notion_id"]
 
 
-def llm_for(model: str) -> type[LLM]:
+def llm_for(model: str) -> type[Anthropic] | type[OpenAI]:
     """Return whose model it is by its name: Claude is Anthropic's, all others are at OPENAI_URL."""
     return Anthropic if model.startswith("claude") else OpenAI

@@ -3,11 +3,13 @@
 import json
 import random
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from http import HTTPStatus
 from itertools import count
 from typing import Any, Self, TypeVar
@@ -188,6 +190,12 @@ class Deadline:
             if len(body) > MAX_BODY:
                 raise ValueError("too long")
         return bytes(body)
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """Return what every client takes as `verify`: it takes longer to make than most calls."""
+    return httpx2.create_ssl_context()
 
 
 def timeouts(read: float) -> httpx2.Timeout:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import httpx2
 
 from automation import conf
-from automation.clients.http import CODE, Deadline, Service, Sleep, TimedOut, timeouts
+from automation.clients.http import CODE, Deadline, Service, Sleep, TimedOut, timeouts, tls
 from automation.errors import storable
 from automation.models import AIRequest, AIRequestStatus, Job
 from observability.http import AICall, instrument
@@ -41,7 +41,7 @@ class LLM(Service):
 
     def __init__(self, url: str, headers: dict[str, str], sleep: Sleep) -> None:
         self._calls: list[AICall] = []
-        client = httpx2.Client(base_url=url, headers=headers)
+        client = httpx2.Client(base_url=url, headers=headers, verify=tls())
         super().__init__(instrument(client, on_ai_call=self._calls.append), conf.completion_timeout(), sleep)
 
     def complete(

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from automation import conf
-from automation.clients.http import Service, ServiceError, Sleep, timeouts
+from automation.clients.http import Service, ServiceError, Sleep, timeouts, tls
 from observability.http import instrument
 
 VERSION = "2025-09-03"
@@ -36,7 +36,7 @@ class Notion(Service):
     def __init__(self, sleep: Sleep = time.sleep) -> None:
         access, timeout = conf.notion(), conf.call_timeout()
         headers = {"Authorization": f"Bearer {access.key}", "Notion-Version": VERSION}
-        client = httpx2.Client(base_url=access.url, headers=headers, timeout=timeouts(timeout))
+        client = httpx2.Client(base_url=access.url, headers=headers, verify=tls(), timeout=timeouts(timeout))
         super().__init__(instrument(client, notion_url=access.url), timeout, sleep)
 
     def page(self, page_id: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from automation import conf
-from automation.clients.http import Service, ServiceError, Sleep, timeouts
+from automation.clients.http import Service, ServiceError, Sleep, timeouts, tls
 from observability.http import instrument
 
 DEPLOYMENT_ID = re.compile(r"dpl_[A-Za-z0-9]{1,64}")
@@ -43,6 +43,7 @@ class Vercel(Service):
             base_url=access.url,
             headers={"Authorization": f"Bearer {access.key}"},
             params={"teamId": team} if team else {},
+            verify=tls(),
             timeout=timeouts(timeout),
         )
         super().__init__(instrument(client, vercel_url=access.url), timeout, sleep)

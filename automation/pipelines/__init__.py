@@ -1,5 +1,5 @@
 """One module for each job type; importing this package registers them all."""
 
-from automation.pipelines import site_check
+from automation.pipelines import notion_vercel, site_check
 
-__all__ = ["site_check"]
+__all__ = ["notion_vercel", "site_check"]

@@ -6,5 +6,6 @@
 from .ai import AICall
 from .clients import instrument
 from .usage import Usage
+from .vercel import expect_deployment
 
-__all__ = ["AICall", "Usage", "instrument"]
+__all__ = ["AICall", "Usage", "expect_deployment", "instrument"]

@@ -47,16 +47,24 @@ class DeploymentExchange(Exchange):
             see(self.deployment, created=self.request.method == "POST")
 
 
+def expect_deployment(identity: str) -> None:
+    """Have this process count the end of a deployment, even if that has come already.
+
+    For one that another process made, and did not live to see the end of.
+    """
+    _unfinished[identity] = None
+    if len(_unfinished) > MAX_UNFINISHED:
+        _unfinished.pop(next(iter(_unfinished)), None)
+
+
 def see(deployment: dict[str, Any], *, created: bool) -> None:
     """Remember a deployment that is not finished, and count one that was not and now is.
 
-    One that had ended before this process first saw it is not its to count.
+    One that had ended before this process first saw it is not its to count, unless it was told to expect it.
     """
     identity, outcome = deployment["id"], OUTCOMES.get(str(deployment.get("readyState") or deployment.get("status")))
     if created or outcome is None:
-        _unfinished[identity] = None
-        if len(_unfinished) > MAX_UNFINISHED:
-            _unfinished.pop(next(iter(_unfinished)), None)
+        expect_deployment(identity)
     if outcome and _unfinished.pop(identity, outcome) is None:  # of several threads one gets it
         MetricsCollector.record_vercel_deployment(outcome, _seconds(deployment))
 

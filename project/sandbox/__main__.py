@@ -23,6 +23,7 @@ KEEP_ALIVE_SECONDS = 75
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m project.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=8100, help="0: any that is free")
+    parser.add_argument("--fd", type=int, help="a socket that listens already, in place of a port")
     parser.add_argument("--faults", choices=["none", "realistic"], default="none", help="what comes by chance")
     parser.add_argument("--seed", type=int, default=0, help="of that chance")
     parser.add_argument("--build-seconds", type=float, default=0.3, help="from the start of a deployment to its end")
@@ -53,7 +54,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # uvicorn raises them again when it has ended
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # an answer that is cut is no error here
-    listener = listen(options.port)
+    listener = listen(options.port) if options.fd is None else socket.socket(fileno=options.fd)
     app = Sandbox(
         services(options.build_seconds), Faults(Weather(options.seed) if options.faults == "realistic" else None)
     )

@@ -62,7 +62,7 @@ def test_an_unknown_job_type_is_404_and_lists_the_known_ones(by_token):
     response = post(by_token, {"job_type": "site_chek", "payload": {}})
 
     assert response.status_code == 404
-    assert response.json() == {"detail": "Unknown job type 'site_chek'. Known job types: site_check."}
+    assert response.json() == {"detail": "Unknown job type 'site_chek'. Known job types: notion_vercel, site_check."}
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_a_job_of_a_type_that_this_worker_does_not_know_fails():
     job = engine.run(Job.objects.create(job_type="of tomorrow"))
 
     assert job.status == "failed"
-    assert job.error.startswith("Unknown job type 'of tomorrow'. Known job types: site_check")
+    assert job.error.startswith("Unknown job type 'of tomorrow'. Known job types: notion_vercel, site_check")
 
 
 def test_a_payload_that_does_not_fit_any_more_fails_the_job(settings):

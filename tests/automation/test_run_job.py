@@ -55,7 +55,7 @@ def test_it_needs_no_worker_and_leaves_nothing_in_the_queue(web):
 
 @pytest.mark.django_db
 def test_an_unknown_job_type_lists_the_known_ones():
-    with pytest.raises(CommandError, match=r"^Unknown job type 'nope'. Known job types: site_check\.$"):
+    with pytest.raises(CommandError, match=r"^Unknown job type 'nope'. Known job types: notion_vercel, site_check\.$"):
         run("nope")
 
 
@@ -112,5 +112,8 @@ def test_the_process_ends_with_code_1_and_no_traceback():
 
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.splitlines()[-1] == "CommandError: Unknown job type 'nope'. Known job types: site_check."
+    assert (
+        done.stderr.splitlines()[-1]
+        == "CommandError: Unknown job type 'nope'. Known job types: notion_vercel, site_check."
+    )
     assert "Traceback" not in done.stderr

@@ -11,6 +11,7 @@ from django.core.management import get_commands
 from uvicorn.main import main as uvicorn
 
 from project.sandbox.__main__ import parse
+from project.sandbox.addresses import SERVICES, variables
 from tests.docs.pages import PAGES, Block, blocks, prose
 from tests.servers import new_folder, requires
 from tests.site import ROOT
@@ -62,6 +63,7 @@ def test_no_command_goes_unchecked():
 def deployment(site, running_sandbox):
     """The site as ``make run`` sets it up, a sandbox, and a folder for what commands write."""
     env = {"DEBUG": "1", "METRICS_TOKEN": "a token of the docs' tests", "SANDBOX": running_sandbox.url}
+    env |= variables(running_sandbox.url, list(SERVICES))
     with site(env=env, redis=False) as running:
         (running.folder / "token").write_text(running.env["AUTOMATION_TOKEN"])
         (running.folder / "node-exporter").mkdir()
