@@ -3,8 +3,7 @@
 import re
 import socket
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -28,8 +27,8 @@ def answer(body: bytes | str, status: str = "200 OK", **headers: str) -> bytes:
 
 
 @contextmanager
-def canned(*answers: bytes | list[bytes]) -> Iterator[Canned]:
-    """Serve these; one that is a list goes out in pieces, a tenth of a second apart."""
+def canned(*answers: bytes | Iterable[bytes]) -> Iterator[Canned]:
+    """Serve these; one that is made of pieces goes out piece by piece."""
     with listening() as listener:
         server = Canned(f"http://127.0.0.1:{listener.getsockname()[1]}")
         thread = threading.Thread(target=_serve, args=(listener, server, answers), daemon=True)
@@ -39,14 +38,13 @@ def canned(*answers: bytes | list[bytes]) -> Iterator[Canned]:
         thread.join(5)
 
 
-def _serve(listener: socket.socket, server: Canned, answers: tuple[bytes | list[bytes], ...]) -> None:
+def _serve(listener: socket.socket, server: Canned, answers: tuple[bytes | Iterable[bytes], ...]) -> None:
     for pieces in answers:
         with suppress(OSError):  # nobody asks for it, or reads it to its end
             connection, _ = listener.accept()
             with connection:
                 server.requests.append(_read(connection))
-                for number, piece in enumerate(pieces if isinstance(pieces, list) else [pieces]):
-                    time.sleep(0.1 * bool(number))
+                for piece in [pieces] if isinstance(pieces, bytes) else pieces:
                     connection.sendall(piece)
 
 

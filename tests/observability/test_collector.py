@@ -115,6 +115,14 @@ def test_a_bad_duration_or_cost_is_dropped_and_counted_while_the_event_itself_co
     ):
         MetricsCollector.record_ai_request("bad", "success", tokens=1, cost=bad)
     with (
+        assert_increases("ai_requests_total", model="bad"),
+        assert_increases("ai_token_usage_total", by=0),
+        assert_increases("observability_dropped_total", by=3, metric="ai_token_usage_total", reason="invalid_value"),
+        assert_increases("observability_dropped_total", metric="ai_time_to_first_token_seconds"),
+    ):
+        kinds = dict.fromkeys(("cached_input_tokens", "cache_write_tokens", "reasoning_tokens"), bad)
+        MetricsCollector.record_ai_request("bad", "error", **kinds, time_to_first_token=bad)
+    with (
         assert_increases("automation_job_duration_seconds_count", by=0),
         assert_increases("automation_jobs_total", status="failed"),
         assert_increases(
