@@ -86,6 +86,7 @@ class Job(models.Model):
                 name="automation_job_by_end",
             ),
             models.Index(fields=["request_id"], name="automation_job_by_request"),
+            models.Index(fields=["-created_at", "-id"], condition=Q(error__gt=""), name="automation_job_with_error"),
         ]
         constraints = [
             models.CheckConstraint(

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 NONE = "–"
@@ -50,16 +50,26 @@ def error(words: str) -> str | SafeString:
 
 def text(value: str) -> str | SafeString:
     """Return a text as it is, folded away when it is long."""
-    if not value:
-        return NONE
-    shown = value[:LONGEST]
-    rest = f"… and {count(len(value) - LONGEST)} characters more." if len(value) > LONGEST else ""
-    pre = format_html('<pre tabindex="0">{}</pre>{}', shown, rest)
-    if len(value) <= OPEN:
-        return pre
-    return format_html("<details><summary>{} characters</summary>{}</details>", count(len(value)), pre)
+    return _shown(value) if len(value) <= OPEN else _folded(f"{count(len(value))} characters", value)
 
 
 def data(value: Any) -> str | SafeString:
-    """Return JSON, readable."""
+    """Return what JSON holds: texts as texts, files (contents by names) one by one, the rest indented."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, dict) and _are_files(value):
+        return format_html_join("", "{}", ((_folded(name, content),) for name, content in value.items()))
     return NONE if value is None else text(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _are_files(value: dict[str, Any]) -> bool:
+    return all(isinstance(content, str) for content in value.values()) and "\n" in "".join(value.values())
+
+
+def _folded(name: str, value: str) -> SafeString:
+    return format_html("<details><summary>{}</summary>{}</details>", name, _shown(value))
+
+
+def _shown(value: str) -> SafeString:
+    rest = f"… and {count(len(value) - LONGEST)} characters more." if len(value) > LONGEST else ""
+    return format_html('<pre tabindex="0">{}</pre>{}', value[:LONGEST], rest)

@@ -99,6 +99,9 @@ class Inline(ReadOnly, admin.TabularInline):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fields
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("job").defer("job__payload", "job__result")
+
 
 class StepInline(StepColumns, Inline):
     model = Step

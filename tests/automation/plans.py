@@ -84,4 +84,5 @@ def main():
             print(f"{statement}\n{found}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

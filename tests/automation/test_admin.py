@@ -1,11 +1,24 @@
-"""The admin shows jobs and changes none."""
+"""The admin shows jobs, steps and AI requests; how jobs are ended and tried again there has a file of its own."""
+
+import re
+import uuid
+from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.utils import timezone
 
+from automation.admin import formats
+from automation.admin.base import BoundedPaginator
 from automation.models import AIRequest, Job, Step
+from tests.browser import browser, violations
+from tests.servers import requires
 
 pytestmark = pytest.mark.django_db
+
+JOBS = "/admin/automation/job/"
+MARKUP = "</p><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
@@ -29,11 +42,31 @@ def staff(client, django_user_model):
 
 def pages(job, request_row):
     return [
-        "/admin/automation/job/",
-        f"/admin/automation/job/{job.id}/change/",
+        JOBS,
+        page_of(job),
+        "/admin/automation/step/",
+        f"/admin/automation/step/{job.steps.first().id}/change/",
         "/admin/automation/airequest/",
         f"/admin/automation/airequest/{request_row.id}/change/",
     ]
+
+
+def page_of(job):
+    return f"{JOBS}{job.pk}/change/"
+
+
+def text(response):
+    assert response.status_code == 200
+    return " ".join(re.sub(r"<[^>]+>", " ", response.content.decode().partition("<main")[2]).split())
+
+
+def listed(client, **query):
+    """The beginnings of the ids in the list of jobs."""
+    return set(re.findall(r"/change/[^>]*>([0-9a-f]{8})<", client.get(JOBS, query).content.decode()))
+
+
+def short(*jobs):
+    return {str(job.pk)[:8] for job in jobs}
 
 
 def test_a_job_is_shown_with_its_steps(admin_client, job):
@@ -47,24 +80,165 @@ def test_a_job_is_shown_with_its_steps(admin_client, job):
 
 
 def test_every_page_opens(admin_client, job, request_row):
-    assert [admin_client.get(page).status_code for page in pages(job, request_row)] == [200] * 4
+    assert [admin_client.get(page).status_code for page in pages(job, request_row)] == [200] * 6
 
 
-@pytest.mark.parametrize("length", [36, 8])
-def test_a_job_is_found_by_its_id_and_by_the_beginning_that_the_list_shows(admin_client, job, length):
-    page = admin_client.get(f"/admin/automation/job/?q={str(job.id)[:length]}").content.decode()
-
-    assert f"/admin/automation/job/{job.id}/change/" in page
-    assert f">{str(job.id)[:8]}<" in page
+# One job
 
 
-@pytest.mark.parametrize("words", ["nothing-like-it", "\x00", "%"])
+def test_a_job_is_shown_with_what_it_cost_and_where_it_came_from(admin_client, user, job):
+    created = timezone.now()
+    before = Job.objects.create(job_type="site_check", status="failed")
+    about = {"duration": 185.2, "started_by": user, "request_id": "b3f1", "retry_of": before, "payload": {"page": "ü"}}
+    times = {"created_at": created, "started_at": created + timedelta(seconds=3.2)}
+    Job.objects.filter(pk=job.pk).update(status="failed", worker="worker-2:4211", **about, **times)
+    priced = {"cost": Decimal("0.394"), "input_tokens": 138_454, "output_tokens": 23_794}
+    AIRequest.objects.create(job=job, model="claude", status="success", **priced)
+    AIRequest.objects.create(job=job, model="claude", status="timeout")
+
+    page = text(admin_client.get(page_of(job)))
+
+    assert "✕ Failed" in page
+    assert "$0.3940 ▲ 1 unpriced" in page
+    assert "138,454 in, 23,794 out" in page
+    assert "Took: 3 min 05 s" in page
+    assert "Waited in queue: 3.20 s" in page
+    for fact in ("Started by: ada", "Request id: b3f1", f"First tried as: {before.pk}", "worker-2:4211", "▲ no price"):
+        assert fact in page
+    assert "{ &quot;page&quot;: &quot;ü&quot; }" in page
+
+
+def test_files_are_shown_one_by_one_and_long_texts_are_folded(admin_client, job):
+    files = {"app/page.tsx": "export default\nfunction Page() {}", "empty.css": ""}
+    Job.objects.filter(pk=job.pk).update(result={"notes": ["x" * 5000]}, payload={"one": "line"})
+    Step.objects.create(job=job, position=2, name="generate_code", status="success", output=files)
+    Step.objects.create(job=job, position=3, name="plan", status="success", output="First,\nsecond.")
+
+    page = admin_client.get(page_of(job)).content.decode()
+
+    assert '<summary>app/page.tsx</summary><pre tabindex="0">export default\nfunction Page() {}</pre>' in page
+    assert "<summary>empty.css</summary>" in page
+    assert '<pre tabindex="0">First,\nsecond.</pre>' in page
+    assert re.search(r"<summary>5,0\d\d characters</summary>", page)
+
+
+def test_what_is_very_long_is_cut(admin_client, job):
+    Job.objects.filter(pk=job.pk).update(result="x" * 1_000_000)
+
+    page = admin_client.get(page_of(job)).content.decode()
+
+    assert len(page) < 200_000
+    assert "… and 900,000 characters more." in page
+
+
+def test_markup_is_text_wherever_it_stands(admin_client, job):
+    Job.objects.filter(pk=job.pk).update(
+        job_type=MARKUP, error=MARKUP, payload={MARKUP: MARKUP}, result=MARKUP, request_id=MARKUP, worker=MARKUP
+    )
+    about = {"name": MARKUP, "detail": MARKUP, "error": MARKUP, "output": {MARKUP: f"{MARKUP}\n"}}
+    step = Step.objects.create(job=job, position=2, **about)
+    row = AIRequest.objects.create(job=job, model=MARKUP, provider=MARKUP, request_id=MARKUP, status="success")
+
+    for address in [*pages(job, row), f"/admin/automation/step/{step.pk}/change/", f"{JOBS}{job.pk}/history/"]:
+        page = admin_client.get(address, follow=True).content.decode()
+        assert "<img src=x" not in page
+    assert "onerror=alert(1)&gt;" in admin_client.get(page_of(job)).content.decode()
+
+
+def test_a_page_takes_the_same_few_queries_for_many_rows(admin_client, user, job, django_assert_num_queries):
+    """Session, user, the job and what it was told apart from, its two kinds of rows."""
+    Step.objects.bulk_create(Step(job=job, position=number, name="fetch") for number in range(2, 40))
+    AIRequest.objects.bulk_create(AIRequest(job=job, model="x", status="success") for _ in range(40))
+    admin_client.get(page_of(job))
+
+    with django_assert_num_queries(8):
+        admin_client.get(page_of(job))
+
+
+@pytest.mark.parametrize(("name", "queries"), [("job", 4), ("step", 4), ("airequest", 6)])
+def test_a_list_takes_the_same_few_queries_for_many_rows(admin_client, user, name, queries, django_assert_num_queries):
+    jobs = [Job(job_type="site_check", started_by=user, error="x") for _ in range(60)]
+    Job.objects.bulk_create(jobs)
+    Step.objects.bulk_create(Step(job=job, position=1, name="fetch") for job in jobs)
+    AIRequest.objects.bulk_create(AIRequest(job=job, model="x", status="success") for job in jobs)
+    admin_client.get(f"/admin/automation/{name}/")
+
+    with django_assert_num_queries(queries):
+        admin_client.get(f"/admin/automation/{name}/")
+
+
+# Finding
+
+
+@pytest.mark.parametrize("length", [36, 8, 4])
+def test_a_job_is_found_by_the_beginning_of_its_id(admin_client, job, length):
+    other = Job.objects.create(job_type="site_check", pk=uuid.UUID(int=job.pk.int ^ (1 << 127)))
+
+    assert listed(admin_client, q=str(job.id)[:length]) == short(job)
+    assert listed(admin_client, q=str(other.id)[:length].upper()) == short(other)
+
+
+def test_a_job_is_found_by_the_request_that_started_it(admin_client, job):
+    started = Job.objects.create(job_type="site_check", request_id="b3f1d7d2")
+
+    assert listed(admin_client, q=" b3f1d7d2 ") == short(started)
+    assert listed(admin_client, q=" ") == short(job, started)
+
+
+def test_an_ai_request_is_found_by_the_id_of_its_provider(admin_client, request_row):
+    AIRequest.objects.create(model="gpt-5", status="success", request_id="req_011")
+
+    assert "1 AI request " in text(admin_client.get("/admin/automation/airequest/", {"q": "req_011"}))
+
+
+@pytest.mark.parametrize("words", ["nothing-like-it", "\x00", "%", "0" * 33])
 def test_a_search_for_what_is_not_there_finds_nothing(admin_client, job, words):
-    assert admin_client.get("/admin/automation/job/", {"q": words}).status_code == 200
+    assert listed(admin_client, q=words) == set() or words == "\x00"  # which a form takes for no words
+
+
+def test_jobs_are_filtered(admin_client, admin_user, user, job):
+    mine = Job.objects.create(job_type="other", started_by=admin_user, status="failed")
+    old = Job.objects.create(job_type="other", started_by=user, created_at=timezone.now() - timedelta(days=40))
+
+    assert listed(admin_client) == short(job, mine, old)
+    assert listed(admin_client, status__exact="failed") == short(mine)
+    assert listed(admin_client, job_type="site_check") == short(job)
+    assert listed(admin_client, job_type="other") == short(mine, old)
+    assert listed(admin_client, started_by=admin_user.pk) == short(mine)
+    assert listed(admin_client, started_by=user.pk) == short(old)
+    assert listed(admin_client, started_by="none") == short(job)
+    assert listed(admin_client, created_at__gte=timezone.now() - timedelta(days=7)) == short(job, mine)
+
+
+@pytest.mark.parametrize("query", [{"started_by": "somebody"}, {"job_type": "\x00"}, {"status__exact": "lost"}])
+def test_a_filter_that_cannot_be_is_no_error(admin_client, job, query):
+    assert admin_client.get(JOBS, query, follow=True).status_code == 200
+
+
+def test_the_models_that_were_asked_can_be_chosen_from(admin_client):
+    for model in ("gpt-5", "claude", "gpt-5"):
+        AIRequest.objects.create(model=model, status="success")
+
+    page = text(admin_client.get("/admin/automation/airequest/"))
+    assert "By model All claude gpt-5 " in page
+    assert "2 AI requests" in text(admin_client.get("/admin/automation/airequest/", {"model": "gpt-5"}))
+
+
+def test_a_list_counts_no_further_than_its_pages_lead(admin_client, monkeypatch):
+    monkeypatch.setattr(BoundedPaginator, "bound", 150)
+    Job.objects.bulk_create(Job(job_type="site_check") for _ in range(200))
+
+    page = text(admin_client.get(JOBS, {"p": 2}))
+
+    assert "150 jobs" in page
+    assert "Counted no further" in page
+
+
+# Who may
 
 
 def test_nobody_changes_anything(admin_client, job, request_row):
-    for name, key in (("job", job.id), ("airequest", request_row.id)):
+    for name, key in (("job", job.id), ("step", job.steps.get().id), ("airequest", request_row.id)):
         for page in ("add/", f"{key}/delete/"):
             assert admin_client.get(f"/admin/automation/{name}/{page}").status_code == 403
         assert admin_client.post(f"/admin/automation/{name}/{key}/change/", {"status": "success"}).status_code == 403
@@ -74,13 +248,13 @@ def test_nobody_changes_anything(admin_client, job, request_row):
 
 
 def test_staff_without_the_permission_sees_nothing(client, staff, job, request_row):
-    assert [client.get(page).status_code for page in pages(job, request_row)] == [403] * 4
+    assert [client.get(page).status_code for page in pages(job, request_row)] == [403] * 6
 
 
 def test_staff_with_the_view_permission_sees_the_job_and_its_steps(client, staff, job):
     staff.user_permissions.set(Permission.objects.filter(codename__in=["view_job", "view_step"]))
 
-    assert "HTTP 500" in client.get(f"/admin/automation/job/{job.id}/change/").content.decode()
+    assert "HTTP 500" in text(client.get(page_of(job)))
 
 
 def test_an_anonymous_visitor_must_sign_in(client, job):
@@ -88,3 +262,51 @@ def test_an_anonymous_visitor_must_sign_in(client, job):
 
     assert response.status_code == 302
     assert response["Location"].startswith("/admin/login/")
+
+
+# Numbers for people
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (0, "0 ms"),
+        (0.0374, "37 ms"),
+        (0.9996, "1.00 s"),
+        (9.8, "9.80 s"),
+        (9.996, "10.0 s"),
+        (14.84, "14.8 s"),
+        (59.97, "1 min 00 s"),
+        (185.2, "3 min 05 s"),
+        (3599.7, "1 h 00 min"),
+        (4860, "1 h 21 min"),
+    ],
+)
+def test_durations_are_written_for_people(value, shown):
+    assert formats.seconds(value) == shown
+
+
+# On any screen
+
+
+@requires("chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1300, 390])
+def test_a_person_reads_a_job_on_any_screen(live_server, admin_user, job, scheme, width, monkeypatch):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    AIRequest.objects.create(job=job, model="claude-sonnet-4-5", provider="anthropic", status="success", cost=1)
+    Step.objects.create(job=job, position=2, name="generate_code", output={"a.css": "a {\n}" * 900}, status="success")
+    with browser(color_scheme=scheme, width=width) as page:
+        page.goto(f"{live_server.url}{page_of(job)}")
+        page.fill("#id_username", "admin")
+        page.fill("#id_password", "password")
+        page.click("[type=submit]")
+        page.wait_for_selector(".rows")
+        page.click("text=a.css")
+        assert page.locator("pre:visible", has_text="a {").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert violations(page) == []
+        page.goto(f"{live_server.url}{JOBS}")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.errors == []
