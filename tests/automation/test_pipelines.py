@@ -369,6 +369,45 @@ def test_of_several_steps_of_one_name_those_that_completed_are_not_taken_again(p
     assert job.result == [1, 2, 3, 5]
 
 
+def test_what_a_step_noted_is_there_when_it_is_tried_again(run_job, job_type):
+    seen = []
+
+    def order(run):
+        seen.append(run.noted)
+        run.note({"order": len(seen)})
+        if len(seen) < 3:
+            raise Passing
+        return "delivered"
+
+    job = run_job(job_type(order, lambda run: [run.noted, run.output("first")], retries=2, backoff=0.01))
+
+    assert seen == [None, {"order": 1}, {"order": 2}]
+    assert job.result == [None, "delivered"]
+    assert job.steps.get(name="first").output == "delivered"
+
+
+def test_what_a_step_noted_is_there_when_the_job_is_taken_up_again_and_again(job_type):
+    seen = []
+
+    def order(run):
+        seen.append(run.noted)
+        if len(seen) == 1:
+            run.note("order 1")
+        if len(seen) < 3:
+            raise KeyboardInterrupt
+        return run.noted
+
+    job = jobs.create_job(job_type(order), {})
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            engine.run(job)
+        give_back(job, "KeyboardInterrupt")
+        job = Job.objects.get(pk=job.pk)
+
+    assert engine.run(job).result == "order 1"
+    assert seen == [None, "order 1", "order 1"]
+
+
 def test_the_time_of_a_job_that_is_taken_up_again_begins_with_its_first_start(job_type):
     calls = []
 

@@ -21,7 +21,9 @@ from tests.project.conftest import bare_environment, processes_in
 from tests.site import eventually
 
 STARTED = "Ctrl-C ends everything."
-PARTS = ["gunicorn", "db_worker", "project.traffic"]
+PARTS = ["gunicorn", "db_worker", "project.sandbox", "project.traffic"]
+AGENT_STEPS = ["fetch_page", "plan", "generate_code", "review", "deploy", "verify"]
+KEYS = dict.fromkeys(["NOTION_TOKEN", "VERCEL_TOKEN", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"], "a key")
 
 
 class Terminal:
@@ -134,6 +136,53 @@ def test_it_serves_the_site_and_works_off_jobs_until_ctrl_c(new_checkout):
         assert "Ending." in terminal.shown
         assert "Traceback" not in terminal.shown
     nothing_is_left_in(new_checkout)
+
+
+def test_the_agent_is_at_work_in_the_sandbox_before_a_minute_has_passed(used_checkout):
+    alive = [
+        ("automation_jobs_total", {"status": "success"}),
+        ("automation_jobs_total", {"status": "cancelled"}),
+        ("automation_job_duration_seconds_count", {"job_type": "notion_vercel"}),
+        ("automation_job_cost_usd_sum", {"job_type": "notion_vercel", "status": "success"}),
+        *(("automation_job_steps_total", {"step": step, "status": "success"}) for step in AGENT_STEPS),
+        ("notion_requests_total", {"status": "success"}),
+        ("notion_request_duration_seconds_count", {}),
+        ("vercel_deployments_total", {}),
+        ("vercel_deployment_duration_seconds_count", {}),
+        ("ai_requests_total", {"status": "success"}),
+        ("ai_tokens_total", {}),
+        ("ai_cost_usd_sum", {}),
+        ("ai_time_to_first_token_seconds_count", {}),
+    ]
+    with started(used_checkout) as terminal:
+        assert "SANDBOX          http://localhost:" in terminal.shown
+        assert "stands in for Notion, Vercel, OpenAI and Anthropic" in terminal.shown
+        assert len(parts(used_checkout, "db_worker")) == 2
+        eventually(lambda: [row for row in alive if not total(terminal.url, row[0], **row[1])], [], seconds=60)
+        terminal.press_ctrl_c()
+        terminal.exit_code()
+        assert "Traceback" not in terminal.shown
+    nothing_is_left_in(used_checkout)
+
+
+def test_what_has_a_key_is_not_stood_in_for_and_the_traffic_spends_no_money_there(used_checkout):
+    with started(used_checkout, OPENAI_API_KEY="a key") as terminal:
+        assert "stands in for Notion, Vercel and Anthropic:" in terminal.shown
+        [worker, _] = parts(used_checkout, "db_worker")
+        seen = worker.environ()
+        assert seen["OPENAI_API_KEY"] == "a key"
+        assert "OPENAI_URL" not in seen
+        assert seen["NOTION_URL"] == seen["DEPLOYMENT_ADDRESS"].replace("/_deployments/{host}/", "/notion")
+        assert "AGENT_TRAFFIC" not in part(used_checkout, "project.traffic").environ()
+    with started(used_checkout, **KEYS) as terminal:
+        assert "SANDBOX" not in terminal.shown
+        assert parts(used_checkout, "project.sandbox") == []
+
+
+def test_a_key_may_come_from_a_file(used_checkout):
+    (used_checkout / "key").write_text("a key")
+    with started(used_checkout, NOTION_TOKEN_FILE=str(used_checkout / "key")) as terminal:
+        assert "stands in for Vercel, OpenAI and Anthropic:" in terminal.shown
 
 
 def test_the_password_is_shown_once_and_opens_the_admin(new_checkout):
