@@ -38,6 +38,10 @@ def current() -> dict[str, str]:
 
 
 def _sentry_trace() -> str | None:
-    current_span = getattr(modules.get(SENTRY), "get_current_span", None)
-    span = current_span() if current_span else None
-    return None if span is None else str(span.trace_id)
+    """The trace that Sentry records here; one that it does not sample is nowhere to be found."""
+    current_scope = getattr(modules.get(SENTRY), "get_current_scope", None)
+    if current_scope is None:
+        return None
+    scope = current_scope()
+    span = scope.span or getattr(scope, "streamed_span", None)  # the latter where Sentry gets single spans
+    return str(span.trace_id) if span is not None and span.sampled else None

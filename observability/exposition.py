@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from time import perf_counter
 from typing import Any
 
@@ -91,6 +92,8 @@ def _is_empty(family: Metric) -> bool:
 def _restrict(family: Metric, names: Collection[str]) -> Metric:
     if not names or family.name in names or type_line_name(family) in names:
         return family
+    if isinstance(family, StoredFamily):
+        return family.only(names)
     return _with(family, [sample for sample in family.samples if sample.name in names])
 
 
@@ -118,14 +121,18 @@ class _Collected(CollectorRegistry):
 
 def to_text(families: Snapshot) -> bytes:
     """Prometheus text 0.0.4."""
-    return b"".join(map(_family_to_text, families))
+    return b"".join(chain.from_iterable(map(_family_to_text, families)))
 
 
-def _family_to_text(family: Metric) -> bytes:
+def _family_to_text(family: Metric) -> tuple[bytes, ...]:
     if not isinstance(family, StoredFamily):
-        return _format(generate_latest, [family])
-    name, documentation = escape_metric_name(type_line_name(family)), _escape_help(family.documentation)
-    return f"# HELP {name} {documentation}\n# TYPE {name} {family.type}\n{family.body}".encode(errors="replace")
+        return (_format(generate_latest, [family]),)
+    return _head(type_line_name(family), _escape_help(family.documentation), family.type), family.body
+
+
+def _head(name: str, documentation: str, typ: str) -> bytes:
+    name = escape_metric_name(name)
+    return f"# HELP {name} {documentation}\n# TYPE {name} {typ}\n".encode(errors="replace")
 
 
 def _escape_help(text: str) -> str:
@@ -135,20 +142,22 @@ def _escape_help(text: str) -> str:
 def to_openmetrics(families: Snapshot) -> bytes:
     """OpenMetrics 1.0, with exemplars."""
     exemplars = store.exemplar_lines(metrics.REGISTRY, prometheus_client.REGISTRY)
-    return b"".join(_family_to_openmetrics(family, exemplars) for family in families) + END
+    parts = chain.from_iterable(_family_to_openmetrics(family, exemplars) for family in families)
+    return b"".join((*parts, END))
 
 
-def _family_to_openmetrics(family: Metric, exemplars: store.Lines) -> bytes:
+def _family_to_openmetrics(family: Metric, exemplars: store.Lines) -> tuple[bytes, ...]:
     if not isinstance(family, StoredFamily):
-        return _format(generate_openmetrics, [family]).removesuffix(END)
-    name, documentation = escape_metric_name(family.name), _escape_help(family.documentation).replace('"', r"\"")
+        return (_format(generate_openmetrics, [family]).removesuffix(END),)
+    head = _head(family.name, _escape_help(family.documentation).replace('"', r"\""), family.type)
     body = _exemplified(family.body, exemplars) if exemplars and family.type in WITH_EXEMPLARS else family.body
-    return f"# HELP {name} {documentation}\n# TYPE {name} {family.type}\n{body}".encode(errors="replace")
+    return head, body
 
 
-def _exemplified(body: str, exemplars: store.Lines) -> str:
-    lines = body.removesuffix("\n").split("\n")
-    return "".join(f"{line}{exemplars.get(line[: line.rfind(' ') + 1], '')}\n" for line in lines)
+def _exemplified(body: bytes, exemplars: store.Lines) -> bytes:
+    lines = body.decode().removesuffix("\n").split("\n")
+    lines = [f"{line}{exemplars.get(line[: line.rfind(' ') + 1], '')}\n" for line in lines]
+    return "".join(lines).encode(errors="replace")
 
 
 def _format(generate: Callable[[CollectorRegistry], bytes], families: Snapshot) -> bytes:

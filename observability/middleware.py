@@ -131,6 +131,7 @@ def leave(request: HttpRequest, method: str | None, begin: float, response: Any)
 
 def _watch(request: HttpRequest, response: StreamingHttpResponse, observation: Observation) -> None:
     try:
+        observation.ids = exemplars.current()  # a server sends a stream outside of the trace that it belongs to
         streams.watch(request, response, observation)
     except Exception as error:
         _report(error)
@@ -170,10 +171,11 @@ def _lower(method: str | None) -> None:
 class Observation:
     """A request that ends in an unusual way, or later; recorded once, whichever way that is."""
 
-    __slots__ = ("begin", "done", "first_byte", "method", "request")
+    __slots__ = ("begin", "done", "first_byte", "ids", "method", "request")
 
     def __init__(self, request: HttpRequest, method: str | None, begin: float) -> None:
         self.request, self.method, self.begin = request, method, begin
+        self.ids: dict[str, str] = {}
         self.done = False
         self.first_byte: float | None = None
 
@@ -198,9 +200,10 @@ class Observation:
         if self.done:
             return
         self.done = True
-        recorder = record(self.request, self.method, self.begin, status, size)
-        if recorder and self.first_byte is not None:
-            recorder.first_byte(self.first_byte)
+        with exemplars.exemplar(**self.ids):
+            recorder = record(self.request, self.method, self.begin, status, size)
+            if recorder and self.first_byte is not None:
+                recorder.first_byte(self.first_byte)
 
 
 class Recorder:

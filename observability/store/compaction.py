@@ -25,16 +25,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import time
 from typing import Any
 
 from observability.logs import warn
 
 from . import exemplars, fileformat
-from .reader import ARCHIVE, MARKER, Kind, Reader, is_dead, is_unlocked, listed, locked, opened
+from .locks import is_locked, is_unlocked, locked, opened
+from .reader import ARCHIVE, MARKER, Kind, Reader, listed
 
 DEAD_FILES = 4  # a process has about as many; with more of them it is time to fold
 KEPT = 8  # files with gauges of mode "all" that outlive their process: each is a series of its own, so none is folded
 PREPARED, DONE = ".folding", ".folded"  # the journal, before and after step 6
+SECONDS_TO_MAKE = 60.0  # after that, a file without its name yet was left by a process that was killed
 MARKER_CONTENT = fileformat.HEADER.pack(1 << 20, b"") + fileformat.LENGTH.pack(1 << 30)
 
 FAULTS = (
@@ -71,6 +74,7 @@ def fold(folder: Path) -> None:
             for kind, names in _dead(folder).items():
                 _fold_kind(folder, Kind(f"{kind}_{ARCHIVE}.db"), kind, names)
             exemplars.fold(folder, [path for path in exemplars.paths(folder) if is_unlocked(path)])
+            _remove_unfinished(folder)
 
 
 def mend(folder: Path) -> None:
@@ -86,7 +90,10 @@ def _mend(folder: Path) -> None:
     for journal, key in ((DONE, "old"), (PREPARED, "new")):
         path = folder / journal
         with suppress(FileNotFoundError, ValueError, RecursionError):  # no journal, or none that can be read
-            _remove(folder, _names(json.loads(path.read_text() if path.is_file() else ""), key))
+            names = _names(json.loads(path.read_text() if path.is_file() else ""), key)
+            if journal == DONE:
+                _mark_as_folded(folder, names)
+            _remove(folder, names)
         (folder / MARKER).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
@@ -101,13 +108,35 @@ def _is_plain(name: object) -> bool:
     return isinstance(name, str) and Path(name).name == name and name.endswith((".db", ".new"))
 
 
+def _mark_as_folded(folder: Path, names: Iterable[str]) -> None:
+    """Have a process that lives, though it lost its lock, not make the file again with all that it held."""
+    for name in names:
+        with suppress(OSError), opened(folder / name, os.O_RDWR) as descriptor:
+            os.pwrite(descriptor, fileformat.FOLDED, fileformat.LENGTH.size)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """A process that is just making a file makes it again, should it be so slow."""
+    for path in folder.glob(".*.new"):
+        with suppress(OSError):
+            if time() - path.stat().st_mtime > SECONDS_TO_MAKE and is_unlocked(path):
+                path.unlink()
+
+
 def _dead(folder: Path) -> dict[str, list[str]]:
     """Names of files whose processes are dead, in the order of the folder, by the part that says their kind."""
     found = defaultdict(list)
     for name, _ in listed(folder):
-        if Kind(name).known and not Kind(name).process.startswith(ARCHIVE) and is_dead(folder / name):
+        if Kind(name).known and not Kind(name).process.startswith(ARCHIVE) and _is_dead(folder / name):
             found[name.rpartition("_")[0]].append(name)
     return found
+
+
+def _is_dead(path: Path) -> bool:
+    """Whether a file is one of ours, and its process has ended."""
+    with suppress(OSError), opened(path) as descriptor:
+        return os.pread(descriptor, fileformat.HEADER.size, 0).endswith(fileformat.TAG) and not is_locked(descriptor)
+    return False
 
 
 def _fold_kind(folder: Path, kind: Kind, prefix: str, names: list[str]) -> None:
@@ -239,7 +268,7 @@ def _content(path: Path) -> Content:
 def _write_archive(path: Path, content: Content) -> None:
     body = b"".join(fileformat.entry(key, *entry) for key, entry in content.items())
     header = fileformat.HEADER.pack(fileformat.HEADER.size + len(body), fileformat.TAG)
-    with opened(str(path), os.O_RDWR | os.O_CREAT) as descriptor:
+    with opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
         rest = header + body + bytes(fileformat.CELL)
         at = 0
         while at < len(rest):

@@ -21,6 +21,7 @@ from prometheus_client.utils import floatToGoString
 
 from . import fileformat, files
 from .families import Labels, escaped, prefixes
+from .locks import FileLock, lock_and_rename, opened
 
 WIDTH = 1024  # bytes of a line
 LARGEST = 1e300  # a whole number that a float can hold
@@ -39,8 +40,8 @@ class ExemplarFile:
         self._lines: dict[str, int] = {}
         self._changing = False
         self._next: dict[str, float] = {}
-        self._file = -1
         self._path: Path | None = None
+        self._lock: FileLock | None = None
 
     def keep(self, key: str, exemplar: Exemplar) -> None:
         """Write the exemplar of the sample with this key, unless the last one is younger than a second."""
@@ -60,37 +61,36 @@ class ExemplarFile:
                 return  # a signal handler within the change that it interrupted
             try:
                 self._changing = True
-                descriptor = self._descriptor()  # a new file has no lines yet
-                os.pwrite(descriptor, line, self._lines.setdefault(key, len(self._lines)) * WIDTH)
+                path = self._there()  # a new file has no lines yet
+                with opened(path, os.O_WRONLY) as descriptor:
+                    os.pwrite(descriptor, line, self._lines.setdefault(key, len(self._lines)) * WIDTH)
             finally:
                 self._changing = False
 
-    def _descriptor(self) -> int:
+    def _there(self) -> Path:
         if self._path is None or not self._path.exists():
             self.close()
-            self._create()
-        return self._file
+            self._path = self._create()
+        return self._path
 
-    def _create(self) -> None:
-        name = f"{PREFIX}{files.identity}{SUFFIX}"
-        unseen = self.folder / f".{name}.new"  # a fold must not take it for a dead process's
-        unseen.touch()
-        descriptor = files.lock_file(unseen)
+    def _create(self) -> Path:
+        path = self.folder / f"{PREFIX}{files.identity}{SUFFIX}"
+        unseen = self.folder / f".{path.name}.new"  # a fold must not take it for a dead process's
         try:
-            unseen.rename(self.folder / name)
+            unseen.write_bytes(bytes(WIDTH))
+            self._lock = lock_and_rename(unseen, path)
         except OSError:
-            os.close(descriptor)
             unseen.unlink(missing_ok=True)
             raise
         self._lines.clear()
-        self._file, self._path = descriptor, self.folder / name
+        return path
 
     def close(self) -> None:
         """In a forked child: the file stays the parent's."""
         with files.lock:
-            descriptor, self._file, self._path = self._file, -1, None
-            if descriptor >= 0:
-                os.close(descriptor)
+            lock, self._lock, self._path = self._lock, None, None
+            if lock:
+                lock.free()
 
 
 def _line(name: str, labels: dict[str, str], exemplar: Exemplar) -> bytes:

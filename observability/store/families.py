@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache, partial
 from itertools import chain, compress, count
-from operator import ne
+from operator import is_not, ne
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import escape_label_name, escape_metric_name
@@ -20,22 +20,30 @@ ABSENT = float("-nan")  # stands for a value that is not shown; told by identity
 class StoredFamily(Metric):
     """A metric as it was at one moment; its text is there, its samples are made when somebody asks for them."""
 
-    def __init__(self, family: Family, body: str) -> None:
-        super().__init__(family.name, family.documentation, family.type)
+    series: Sequence[Labels]
+
+    def __init__(self, of: Family | StoredFamily, names: Names, values: Sequence[float], body: bytes) -> None:
+        super().__init__(of.name, of.documentation, of.type)
         del self.samples
-        self.body = body
-        self.values: Sequence[float] = family.values
-        self._series, self._names = family.series, family.names
+        self.series, self.names, self.values, self.body = of.series, names, values, body
 
     @cached_property
     def samples(self) -> list[Sample]:  # type: ignore[override]
         """What the text says."""
-        lines = ((labels, name, le) for labels in self._series for name, le in self._names)
+        lines = ((labels, name, le) for labels in self.series for name, le in self.names)
         return [
             Sample(name, dict(labels, le=le) if le else dict(labels), value)
             for (labels, name, le), value in zip(lines, self.values, strict=True)
             if value is not ABSENT
         ]
+
+    def only(self, samples: Collection[str]) -> StoredFamily:
+        """The samples of these names."""
+        wanted = [name in samples for name, _ in self.names]
+        of_all = wanted * len(self.series)
+        of_shown = (one for one, value in zip(of_all, self.values, strict=True) if value is not ABSENT)
+        body = b"".join(line + b"\n" for line in compress(self.body.split(b"\n"), of_shown))
+        return StoredFamily(self, tuple(compress(self.names, wanted)), list(compress(self.values, of_all)), body)
 
 
 class Family:
@@ -46,46 +54,47 @@ class Family:
         self.series: Sequence[Labels] = ()
         self.names: Names = ()
         self.values: list[float] = []  # never changed, only replaced: snapshots share it
-        self._prefixes: dict[Labels, tuple[str, ...]] = {}
-        self._parts: list[str] = []  # what precedes a value, and the value, in turn
+        self._prefixes: list[str] = []  # of each line what precedes its value
+        self._lines: list[str] = []
         self._may_be_absent = False
         self._snapshot: StoredFamily | None = None
 
     def arrange(self, series: Sequence[Labels], names: Names) -> None:
         """Have these series, in this order; what is known of them stays."""
-        known = self._prefixes if names == self.names else {}
+        known = dict(zip(self.series, self._of_each_series(), strict=True)) if names == self.names else {}
+        of_each = (known.get(labels) or prefixes(labels, names) for labels in series)
+        self._prefixes = list(chain.from_iterable(of_each))
         self.series, self.names = series, names
-        self._prefixes = {labels: known.get(labels) or prefixes(labels, names) for labels in series}
-        self._parts = [""] * (2 * len(series) * len(names))
-        self._parts[::2] = chain.from_iterable(self._prefixes.values())
         self.values = []
         self._snapshot = None
+
+    def _of_each_series(self) -> Iterable[tuple[str, ...]]:
+        return zip(*[iter(self._prefixes)] * len(self.names), strict=True)
 
     def put(self, values: list[float], *, may_be_absent: bool = False) -> None:
         """The values of all series, one for each name; only those that changed are formatted."""
         if len(values) != len(self.values):
-            self._parts[1::2] = map(number, values)
+            self._lines = list(map(_line, self._prefixes, values))
         else:
             for at in compress(count(), map(ne, self.values, values)):
-                self._parts[2 * at + 1] = number(values[at])
+                self._lines[at] = _line(self._prefixes[at], values[at])
         self.values, self._may_be_absent = values, may_be_absent
         self._snapshot = None
 
     def snapshot(self) -> StoredFamily:
         """The metric as it is now; the same object as before where nothing changed."""
         if self._snapshot is None:
-            self._snapshot = StoredFamily(self, "".join(self._present() if self._may_be_absent else self._parts))
+            body = "".join(self._present() if self._may_be_absent else self._lines)
+            self._snapshot = StoredFamily(self, self.names, self.values, body.encode(errors="replace"))
         return self._snapshot
 
     def _present(self) -> Iterator[str]:
-        for at, value in enumerate(self.values):
-            if value is not ABSENT:
-                yield from self._parts[2 * at : 2 * at + 2]
+        return compress(self._lines, map(partial(is_not, ABSENT), self.values))
 
 
-def number(value: float) -> str:
-    """A number as Go writes it, at the end of its line."""
-    return f"{value!r}\n" if -1e300 < value < 1e6 else f"{floatToGoString(value)}\n"
+def _line(prefix: str, value: float) -> str:
+    """Numbers as Go writes them."""
+    return f"{prefix}{value!r}\n" if -1e300 < value < 1e6 else f"{prefix}{floatToGoString(value)}\n"
 
 
 def prefixes(labels: Labels, names: Names) -> tuple[str, ...]:

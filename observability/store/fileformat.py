@@ -15,12 +15,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from prometheus_client.mmap_dict import mmap_key
 
 FIRST_SIZE = 1 << 16  # bytes of a new file, as in prometheus_client; a full one doubles
 TAG = b"obs1"
+FOLDED = b"obs0"  # in the place of the tag: all that the file holds is in an archive
 HEADER = struct.Struct("=i4s")
 NUMBERS = struct.Struct("=dd")
 LENGTH = struct.Struct("=i")
@@ -38,13 +38,7 @@ class Unfinished(Exception):
     """A file that another process is about to make."""
 
 
-class Key(NamedTuple):
-    """What a key says."""
-
-    metric: str
-    sample: str
-    labels: dict[str, str]
-    help: str
+Key = tuple[str, str, dict[str, str], str]  # metric, sample, labels, help text
 
 
 def entry(key: bytes, value: float = 0.0, timestamp: float = 0.0) -> bytes:
@@ -61,33 +55,24 @@ def entries(data: bytes, start: int, used: int) -> Iterator[tuple[bytes, int]]:
     read_length, position = LENGTH.unpack_from, start
     while position < used:
         (length,) = read_length(data, position)
-        position += 4
-        value = position + length + 8 - (length + 4) % 8
-        if length < 0 or value + 2 * CELL > used:
-            raise Damaged(f"a key of {length} bytes at {position} in a file of {used}")
-        yield data[position : position + length], value // CELL
+        begin = position + 4
+        end = begin + length
+        value = (end | 7) + 1
         position = value + 2 * CELL
+        if length < 0 or position > used:
+            raise Damaged(f"a key of {length} bytes at {begin} in a file of {used}")
+        yield data[begin:end], value // CELL
 
 
 def parse_key(text: bytes) -> Key:
-    """The parts of a key; raises ``Damaged`` for whatever is none."""
+    """What a key says; raises ``Damaged`` for whatever is none."""
     try:
-        found = json.loads(text.decode())
-        key = Key(*found) if type(found) is list and len(found) == len(Key._fields) else None
-        valid = key is not None and _is_typed(key) and _is_named(key)
-    except (ValueError, RecursionError) as error:  # UnicodeError and JSONDecodeError among them
+        metric, sample, labels, documentation = json.loads(text.decode())
+        "".join((documentation, *labels.values()))  # as said: texts
+        names = (metric, sample, *labels)
+        valid = all(names) and "".join(names).encode()  # no lone surrogate, which a value may have
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged(f"the key {text!r:.200} is none: {error}") from error
-    if key is None or not valid:
-        raise Damaged(f"the key {text!r:.200} is none")
-    return key
-
-
-def _is_typed(key: Key) -> bool:
-    texts = (key.metric, key.sample, key.help)
-    return type(key.labels) is dict and {*map(type, (*texts, *key.labels.values()))} == {str}
-
-
-def _is_named(key: Key) -> bool:
-    """Whether all names can be shown; raises ``UnicodeError`` for a lone surrogate, which a value may have."""
-    names = (key.metric, key.sample, *key.labels)
-    return all(names) and bool("".join(names).encode())
+    if not valid:
+        raise Damaged(f"the key {text!r:.200} has an empty name")
+    return metric, sample, labels, documentation

@@ -17,6 +17,7 @@ from typing import Any
 from observability.logs import warn
 
 from . import fileformat
+from .locks import FileLock, is_unlocked, lock_and_rename, locked, opened
 
 Cells = Any  # a memoryview of doubles: the type checker knows those of bytes only
 NOWHERE = 1 << 60  # the cell of a value that has no place in a file
@@ -73,7 +74,7 @@ class File:
         self._used = fileformat.HEADER.size
         self._inode: tuple[int, int] | None = None
         self._image: Cells = None  # what the file holds, or held when it was last open
-        self._owner = -1  # descriptor that keeps the file locked
+        self._lock: FileLock | None = None
         self._next_try = 0.0
         self._changing = False
         self._name = ""
@@ -92,10 +93,13 @@ class File:
             return self.places[key]
 
     def look(self) -> None:
-        """Make the file again, with all that it held, when somebody removed it."""
+        """Make the file again, with all that it held, when somebody removed it or its lock is gone."""
         with suppress(Refused), self._change():
-            if self.cells is not NO_CELLS and _inode(self.path) != self._inode:
-                self._create(keep=True)
+            if self.is_open and (_inode(self.path) != self._inode or is_unlocked(self.path)):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with locked(self.folder, fcntl.LOCK_SH, patience=0) as nobody_folds:
+                    if nobody_folds:
+                        self._create(keep=not self._is_folded)
 
     @contextmanager
     def _change(self) -> Iterator[None]:
@@ -131,10 +135,12 @@ class File:
 
     def _grow(self) -> None:
         size = self.cells.nbytes
-        with _opened(self.path, os.O_RDWR) as descriptor:
+        with opened(self.path, os.O_RDWR) as descriptor:
             _allocate(descriptor, size, 2 * size)
             cells = _map(descriptor, 2 * size)
         cells[fileformat.MARK] = self.cells[fileformat.MARK]
+        if self._lock:
+            self._lock.spare(self.cells)
         self.cells = self._image = cells
 
     def _create(self, *, keep: bool) -> None:
@@ -144,17 +150,16 @@ class File:
         name = f"{self.kind}_{identity}.db"
         unseen = self.folder / f".{name}.new"  # a reader must not take it for a dead process's
         try:
-            with _opened(unseen, os.O_RDWR | os.O_CREAT | os.O_TRUNC) as descriptor:
+            with opened(unseen, os.O_RDWR | os.O_CREAT | os.O_TRUNC) as descriptor:
                 _allocate(descriptor, 0, size)
                 cells = _map(descriptor, size)
                 self._fill(cells, keep=keep)
-                owner = lock_file(unseen)
-                unseen.rename(self.folder / name)
+            lock = lock_and_rename(unseen, self.folder / name)
         except OSError:
             unseen.unlink(missing_ok=True)
             raise
         self._close()
-        self._name, self._owner, self._inode = name, owner, _inode(self.folder / name)
+        self._name, self._lock, self._inode = name, lock, _inode(self.folder / name)
         self.cells = self._image = cells
 
     def _fill(self, cells: Cells, *, keep: bool) -> None:
@@ -167,18 +172,23 @@ class File:
                 cells[cell] = cells[cell + 1] = 0.0
 
     def _close(self) -> None:
-        if self._owner >= 0:
-            os.close(self._owner)
-            self._owner = -1
+        if self._lock:
+            self._lock.spare(self._image)
+            self._lock.free()
+            self._lock = None
 
     @property
     def is_open(self) -> bool:
         return self.cells is not NO_CELLS
 
+    @property
+    def _is_folded(self) -> bool:
+        """Whether an archive has what it held: its process was taken for dead."""
+        return bool(fileformat.HEADER.unpack_from(self._image)[1] == fileformat.FOLDED)
+
     def leave_to_parent(self) -> None:
         """In a forked child: it gets a file of its own, with the same keys, when it first writes."""
         self._close()
-        self._image = self.cells if self.cells is not NO_CELLS else self._image
         self.cells = NO_CELLS
         self._changing, self.error = False, None
 
@@ -195,15 +205,6 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags, 0o666)  # less the umask, as prometheus_client does
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def _allocate(descriptor: int, start: int, end: int) -> None:
     """Make zeros of real disk blocks: to write through a map where there is no room is a signal that kills."""
     try:
@@ -216,11 +217,3 @@ def _allocate(descriptor: int, start: int, end: int) -> None:
 
 def _map(descriptor: int, size: int) -> Cells:
     return memoryview(mmap.mmap(descriptor, size)).cast("d")
-
-
-def lock_file(path: Path) -> int:
-    """A descriptor that holds a lock until the process ends, however it ends: that is how others see that it lives."""
-    descriptor = os.open(path, os.O_RDWR)
-    with suppress(OSError):  # where a file system has no locks, the file is taken for one of a living process
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import accumulate
 from threading import Lock
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from prometheus_client import Counter, Gauge, Histogram, Summary
@@ -22,36 +23,36 @@ class HeldFamily(Family):
 
     def __init__(self, metric: MetricWrapperBase) -> None:
         super().__init__(metric._name, metric._documentation, str(metric._type))
-        self._metric = metric
-        self._children: list[Any] = []
+        self._bounds: Sequence[float] = getattr(metric, "_upper_bounds", ())
+        self._owners: list[Any] = []  # of the values; never the metric itself, which would keep it alive
         self._held: list[MutexValue] = []
         self._seen: list[float] = []
 
-    def read(self) -> StoredFamily:
+    def read(self, metric: MetricWrapperBase) -> StoredFamily:
         """Format what changed."""
-        children = children_of(self._metric)
-        if children != self._children:
-            self._plan(children)
+        owners = children_of(metric) if metric._is_parent() else values_of(metric)
+        if owners != self._owners:
+            self._owners = owners
+            self._plan(children_of(metric))
         seen = [held._value for held in self._held]
         if seen != self._seen:
             self._seen = seen
-            self.put(self._shown(seen) if isinstance(self._metric, Histogram) else seen)
+            self.put(self._shown(seen) if self._bounds else seen)
         return self.snapshot()
 
     def _plan(self, children: list[Any]) -> None:
-        self._children, self._seen = children, []
+        self._seen = []
         self._held = [held for child in children for held in _parts(child)[0]]
         series = [tuple(zip(child._labelnames, child._labelvalues, strict=False)) for child in children]
         self.arrange(series, _parts(children[0])[1] if children else ())
 
     def _shown(self, seen: list[float]) -> list[float]:
         """Each bucket with all below it, and the count of all; the sum where no observation can be below 0."""
-        bounds: list[float] = cast(Histogram, self._metric)._upper_bounds
         shown: list[float] = []
-        for start in range(0, len(seen), len(bounds) + 1):
-            *buckets, total = seen[start : start + len(bounds) + 1]
+        for start in range(0, len(seen), len(self._bounds) + 1):
+            *buckets, total = seen[start : start + len(self._bounds) + 1]
             cumulated = list(accumulate(buckets, initial=0.0))[1:]
-            shown += [*cumulated, cumulated[-1], *([total] if bounds[0] >= 0 else [])]
+            shown += [*cumulated, cumulated[-1], *([total] if self._bounds[0] >= 0 else [])]
         return shown
 
 
@@ -113,7 +114,7 @@ def read(metric: MetricWrapperBase) -> StoredFamily | None:
         family = _families.get(metric)
         if family is None:
             family = _families[metric] = HeldFamily(metric)
-        return family.read()
+        return family.read(metric)
 
 
 def _after_fork_in_child() -> None:

@@ -14,54 +14,37 @@ from prometheus_client.utils import floatToGoString
 from .families import ABSENT, Family, Labels, Names
 
 Slot = str | float  # of a sample within its series: its name, or the upper bound of its bucket
-Shape = tuple[Slot, ...]
 Source = tuple["Numbers", int]  # a file, and the number of an entry in it
 NO_VALUE = -1
-DEPTH = 32  # iterators within each other, at most
 
 
 class Numbers(Protocol):
-    """What a file holds; the last value stands for what it does not have."""
+    """What a file holds."""
 
     rank: int
     newness: tuple[bool, float]
     values: Sequence[float]
     stamps: Sequence[float]
 
+    def pad(self) -> None:
+        """Have one value more, at the end, which stands for what it does not have."""
+
 
 class Column:
-    """What one file has of one metric: series by their number in the family, and where their samples begin."""
+    """What one file has of one metric: of each sample the series, the slot, and the number of its entry."""
 
-    __slots__ = ("help", "pick", "series", "shapes", "starts")
+    __slots__ = ("help", "numbers", "picks", "series", "slots")
 
     def __init__(self, documentation: str) -> None:
         self.help = documentation
-        self.series, self.starts = array("i"), array("i")
-        self.shapes: list[Shape] = []  # one where all series have the same
-        self.pick: Pick = tuple
+        self.series, self.slots, self.numbers = array("i"), array("i"), array("i")
+        self.picks: list[Pick] = []
 
-    def add(self, series: int, start: int, shape: Shape) -> None:
-        """Samples of one series that follow each other."""
-        if self.shapes != [shape]:
-            if len(self.shapes) <= 1 and len(self.series):
-                self.shapes = self.shapes * len(self.series)
-            self.shapes.append(shape)
+    def add(self, series: int, slot: int, number: int) -> None:
+        """One more entry; series and slots are those that the family numbers."""
         self.series.append(series)
-        self.starts.append(start)
-
-    def runs(self) -> Iterator[tuple[int, int, Shape]]:
-        """All that was added."""
-        shapes = self.shapes if len(self.shapes) == len(self.series) else repeat(self.shapes[0], len(self.series))
-        return zip(self.series, self.starts, shapes, strict=True)
-
-    def is_aligned(self, shape: Shape, places: dict[int, int]) -> bool:
-        """Whether it has all series in their order, one after another."""
-        first, width, count = self.starts[0], len(shape), len(places)
-        return (
-            self.shapes == [shape]
-            and self.starts == array("i", range(first, first + width * count, width))
-            and list(map(places.__getitem__, self.series)) == list(range(count))
-        )
+        self.slots.append(slot)
+        self.numbers.append(number)
 
 
 OfBuckets = Callable[[Sequence[float]], list[float]]
@@ -77,7 +60,8 @@ class MergedFamily(Family):
         self.changed = self.rearranged = True
         self._choose = CHOICES.get(mode.removeprefix("live"))  # None: values are added up
         self._numbers: dict[Labels, int] = {}
-        self._shape: Shape = ()
+        self._slots: dict[Slot, int] = {}
+        self._shape: list[Slot] = []  # what the files have of a series
         self._bounds = 0  # how many of the shape are bounds of buckets
         self._absent: list[bool] = []  # which of the shown values no file has, where files differ
         self._sources: list[list[Source]] = []
@@ -86,10 +70,14 @@ class MergedFamily(Family):
         """The number of a series."""
         return self._numbers.setdefault(labels, len(self._numbers))
 
+    def slot(self, slot: Slot) -> int:
+        """The number of a slot."""
+        return self._slots.setdefault(slot, len(self._slots))
+
     def order(self) -> tuple[int, int]:
         """Where it comes first in the files."""
         file, column = next(iter(self.columns.items()))
-        return file.rank, column.starts[0]
+        return file.rank, column.numbers[0]
 
     def newness(self) -> tuple[bool, float]:
         """Of its newest file, to choose among metrics of one name."""
@@ -113,25 +101,27 @@ class MergedFamily(Family):
         order = dict.fromkeys(chain.from_iterable(column.series for column in self.columns.values()))
         by_number = list(self._numbers)
         self.arrange([by_number[number] for number in order], self._sample_names())
-        places = {number: place for place, number in enumerate(order)}
-        if len(by_number) > 2 * len(places):
-            places = self._renumber(places)
-        self._find(places) if self._choose else self._align(places)
+        if len(by_number) > 2 * len(order):
+            order = self._renumber(order)
+        bases = {number: place * len(self._shape) for place, number in enumerate(order)}
+        self._find(bases) if self._choose else self._align(bases)
         self.changed = True
 
-    def _renumber(self, places: dict[int, int]) -> dict[int, int]:
+    def _renumber(self, order: Iterable[int]) -> dict[int, None]:
         """Forget series that no file has any longer, as those of gauges of dead processes."""
+        numbers = {before: number for number, before in enumerate(order)}
         self._numbers = {labels: number for number, labels in enumerate(self.series)}
         for column in self.columns.values():
-            column.series = array("i", map(places.__getitem__, column.series))
-        return {number: number for number in places.values()}
+            column.series = array("i", map(numbers.__getitem__, column.series))
+        return dict.fromkeys(numbers.values())
 
     def _reshape(self) -> None:
         """All sample names, and after them all bounds of buckets in their order."""
-        shapes = dict.fromkeys(shape for column in self.columns.values() for shape in column.shapes)
-        slots = dict.fromkeys(chain.from_iterable(shapes))
+        by_number = list(self._slots)
+        used = dict.fromkeys(chain.from_iterable(column.slots for column in self.columns.values()))
+        slots = [by_number[number] for number in used]
         bounds = sorted(slot for slot in slots if isinstance(slot, float))
-        self._shape = (*(slot for slot in slots if isinstance(slot, str)), *bounds)
+        self._shape = [*(slot for slot in slots if isinstance(slot, str)), *bounds]
         self._bounds = len(bounds)
 
     def _sample_names(self) -> Names:
@@ -139,50 +129,42 @@ class MergedFamily(Family):
         bounds = [(f"{self.name}_bucket", floatToGoString(slot)) for slot in self._shape if isinstance(slot, float)]
         return (*names, *bounds, *([(f"{self.name}_count", "")] if bounds else []))
 
-    def _find(self, places: dict[int, int]) -> None:
+    def _places(self, column: Column, bases: dict[int, int]) -> list[int]:
+        """Of each sample of a column, where it is shown."""
+        ranks = {self._slots[slot]: rank for rank, slot in enumerate(self._shape)}
+        return list(map(add, map(bases.__getitem__, column.series), map(ranks.__getitem__, column.slots)))
+
+    def _find(self, bases: dict[int, int]) -> None:
         """Where each value is, in the order of the files."""
-        self._sources = [[] for _ in places]
+        self._sources = [[] for _ in range(len(bases) * len(self._shape))]
         for file, column in self.columns.items():
-            for series, start, _ in column.runs():
-                self._sources[places[series]].append((file, start))
+            for place, number in zip(self._places(column, bases), column.numbers, strict=True):
+                self._sources[place].append((file, number))
 
-    def _align(self, places: dict[int, int]) -> None:
+    def _align(self, bases: dict[int, int]) -> None:
         """Have each column know where it has the values in the order of the series."""
-        size = len(self._shape) * len(places)
-        found = bytearray(size)
-        for column in self.columns.values():
-            if column.is_aligned(self._shape, places):
-                column.pick = itemgetter(slice(column.starts[0], column.starts[0] + size))
-                found = bytearray(b"\1" * size)
+        everything = list(range(len(bases) * len(self._shape)))
+        found = bytearray(len(everything))
+        for file, column in self.columns.items():
+            first, end = column.numbers[0], column.numbers[-1] + 1
+            places = self._places(column, bases)
+            if places == everything and end - first == len(everything):
+                column.picks = [itemgetter(slice(first, end))]
+                found = bytearray(b"\1" * len(everything))
             else:
-                numbers = self._aligned(column, places, [NO_VALUE] * size)
-                column.pick = itemgetter(*numbers) if size > 1 else itemgetter(slice(numbers[0], None))
-                found = bytearray(map(or_, found, map(NO_VALUE.__ne__, numbers)))
+                file.pad()
+                layers = list(_layers(places, column.numbers, len(everything)))
+                column.picks = list(map(_pick, layers))
+                found = bytearray(map(or_, found, map(NO_VALUE.__ne__, layers[0])))
         self._absent = [] if all(found) else [not at for at in self._shown(found, _found)]
-
-    def _aligned(self, column: Column, places: dict[int, int], numbers: list[int]) -> list[int]:
-        width = len(self._shape)
-        slots = {slot: at for at, slot in enumerate(self._shape)}
-        for series, start, shape in column.runs():
-            base = places[series] * width
-            if shape is self._shape or shape == self._shape:
-                numbers[base : base + width] = range(start, start + width)
-            else:
-                for number, slot in enumerate(shape, start):
-                    numbers[base + slots[slot]] = number
-        return numbers
 
     # Their values
 
     def _merged(self) -> list[float]:
         if self._choose:
             return list(map(self._choose, self._sources))
-        totals: Iterable[float] = repeat(0.0, len(self._shape) * len(self.series))
-        for number, (file, column) in enumerate(self.columns.items()):
-            totals = map(add, totals, column.pick(file.values))  # ``sum`` rounds in another way since Python 3.12
-            if number % DEPTH == DEPTH - 1:
-                totals = list(totals)
-        shown = self._shown(list(totals), _cumulated)
+        totals = _added_up([pick(file.values) for file, column in self.columns.items() for pick in column.picks])
+        shown = self._shown(totals, _cumulated)
         if self._absent:
             return [ABSENT if absent else value for absent, value in zip(self._absent, shown, strict=True)]
         return shown
@@ -197,6 +179,35 @@ class MergedFamily(Family):
             shown += values[start : start + names]
             shown += buckets_and_count(values[start + names : start + len(self._shape)])
         return shown
+
+
+def _layers(places: Iterable[int], numbers: Iterable[int], size: int) -> Iterator[list[int]]:
+    """For each place the number of its entry; of several, as with two help texts, each but the first in a new layer."""
+    entries = list(zip(places, numbers, strict=True))
+    while entries:
+        layer, others = [NO_VALUE] * size, []
+        for place, number in entries:
+            if layer[place] == NO_VALUE:
+                layer[place] = number
+            else:
+                others.append((place, number))
+        yield layer
+        entries = others
+
+
+def _pick(numbers: Sequence[int]) -> Pick:
+    return itemgetter(*numbers) if len(numbers) > 1 else itemgetter(slice(numbers[0], numbers[0] + 1 or None))
+
+
+def _added_up(columns: list[Sequence[float]]) -> list[float]:
+    """The sums of columns, each added to those before: ``sum`` rounds in another way since Python 3.12."""
+    totals: Iterable[float] = repeat(0.0)
+    while len(columns) >= 4:  # at once, which is faster than one by one
+        totals = [t + a + b + c + d for t, a, b, c, d in zip(totals, *columns[:4], strict=False)]
+        columns = columns[4:]
+    for column in columns:
+        totals = map(add, totals, column)
+    return list(totals)
 
 
 def _cumulated(buckets: Sequence[float]) -> list[float]:

@@ -8,10 +8,13 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import lru_cache
+from itertools import chain, repeat
+from operator import sub
 from pathlib import Path
 from threading import Lock
-from time import monotonic, sleep, time
+from time import time
 from weakref import WeakValueDictionary
 
 from prometheus_client.metrics import Gauge
@@ -20,16 +23,15 @@ from observability.logs import warn
 
 from . import fileformat
 from .families import StoredFamily
-from .merging import NO_VALUE, Column, MergedFamily, Shape, Slot
+from .locks import is_locked, locked, opened
+from .merging import Column, MergedFamily, Slot
 
-PATIENCE = 1.0  # seconds to wait for the lock of the folder
 SECONDS_TO_MAKE = 5.0  # until then a file that has nothing yet is taken for one that prometheus_client makes just now
 TOO_MANY_OPEN = {errno.EMFILE, errno.ENFILE}
 GAUGES_WITH_PID = {"all", "liveall"}
 TYPES = {"counter", "histogram", "summary"}
 ARCHIVE = "archive"  # stands for the process in the names of files that hold what dead processes counted
 MARKER = "counter_folding.db"  # there while files are folded; prometheus_client fails on it, which is its purpose
-LOCK = ".lock"  # held by whoever reads, and alone by whoever folds
 
 
 class Kind:
@@ -49,7 +51,7 @@ class Kind:
         return self.mode.startswith("live")
 
 
-Located = tuple[MergedFamily, int, Slot, str]  # the family, the number of the series, the sample, the help text
+Located = tuple[MergedFamily, int, int, str]  # the family, the numbers of series and slot, the help text
 
 
 class SourceFile:
@@ -60,9 +62,10 @@ class SourceFile:
         self.kind = Kind(os.path.basename(path))  # noqa: PTH119
         self.final = False  # its process is dead and all is read
         self.newness = (False, 0.0)  # whether its process is known to live, and when it was changed before it was seen
-        self.values: Sequence[float] = (0.0,)  # at the end, what it does not have
+        self.values: Sequence[float] = ()
         self.stamps: Sequence[float] = ()
         self.families: set[MergedFamily] = set()
+        self._padding: tuple[float, ...] = ()
         self._mark: bytes | None = None
         self._used = fileformat.HEADER.size
         self._entries = 0
@@ -73,7 +76,7 @@ class SourceFile:
         if not self.kind.known:
             raise fileformat.Damaged("its name is none of the store's")
         archived = self.kind.process.startswith(ARCHIVE)
-        ended = archived or not _is_locked(descriptor)  # before all else: what comes after the look would be lost
+        ended = archived or not is_locked(descriptor)  # before all else: what comes after the look would be lost
         header = os.pread(descriptor, fileformat.HEADER.size, 0)
         status = os.fstat(descriptor)
         size = status.st_size
@@ -98,40 +101,38 @@ class SourceFile:
         values = self._layout.unpack_from(data)
         if self.kind.mode.endswith("mostrecent"):
             values, self.stamps = values[::2], values[1::2]
-        values += (0.0,)
+        values += self._padding
         if values != self.values or self.stamps:
             self.values = values
             for family in self.families:
                 family.changed = True
 
-    def _plan(self, reader: Reader, data: bytes, used: int) -> None:
-        """Find the series of new entries; those of one series follow each other."""
-        known, locate, number = *reader.locator(self.kind), self._entries
-        cells, start = array("L"), number
-        run: list[Slot] = []
-        family: MergedFamily | None = None
-        column, series = Column(""), NO_VALUE
-        for key, cell in fileformat.entries(data, self._used, used):
-            found = known.get(key) or locate(key)
-            if found[1] != series or found[0] is not family or found[2] in run:
-                if family is not None:
-                    column.add(series, start, reader.shape(run))
-                if found[0] is not family:
-                    column = self._column(found[0], found[3])
-                family, series, start, run = found[0], found[1], number, []
-            run.append(found[2])
-            cells.append(cell)
-            number += 1
-        if family is not None:
-            column.add(series, start, reader.shape(run))
-        self._layout = reader.layout(self._layout.format + self._pattern(cells))
-        self._used, self._entries = used, number
+    def pad(self) -> None:
+        """Have one value more, at the end, which stands for what it does not have."""
+        if not self._padding:
+            self._padding = (0.0,)
+            self.values = (*self.values, *self._padding)
 
-    def _pattern(self, cells: array[int]) -> str:
-        """How to skip from value to value."""
-        width = "dd" if self.kind.mode.endswith("mostrecent") else "d8x"
-        ends = [self._used // fileformat.CELL, *(cell + 2 for cell in cells)]
-        return "".join(f"{(cell - end) * fileformat.CELL}x{width}" for cell, end in zip(cells, ends, strict=False))
+    def _plan(self, reader: Reader, data: bytes, used: int) -> None:
+        """Find the series of new entries."""
+        known, locate = reader.locator(self.kind)
+        cells = array("L")
+        family: MergedFamily | None = None
+        for number, (key, cell) in enumerate(fileformat.entries(data, self._used, used), self._entries):
+            found = known.get(key) or locate(key)
+            if found[0] is not family:
+                family = found[0]
+                add = self._column(family, found[3]).add
+            add(found[1], found[2], number)
+            cells.append(cell)
+        self._layout = reader.layout(self._layout.format + self._pattern(cells))
+        self._used, self._entries = used, self._entries + len(cells)
+
+    def _pattern(self, cells: Sequence[int]) -> str:
+        """How to read these values, and to skip what is between them."""
+        before = chain([self._used // fileformat.CELL - 2], cells)
+        read = "dd" if self.kind.mode.endswith("mostrecent") else "d8x"
+        return "".join(map(_skip_and, repeat(read), map(sub, cells, before)))
 
     def _column(self, family: MergedFamily, documentation: str) -> Column:
         column = family.columns.get(self)
@@ -140,6 +141,12 @@ class SourceFile:
             self.families.add(family)
         family.rearranged = True
         return column
+
+
+@lru_cache(maxsize=1024)
+def _skip_and(read: str, cells: int) -> str:
+    """From the cell of a value to that of the next there is a time stamp and a key."""
+    return f"{(cells - 2) * fileformat.CELL}x{read}"
 
 
 def _runs(pid: int) -> bool:
@@ -152,16 +159,6 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _is_locked(descriptor: int) -> bool:
-    """Whether the process that writes the file lives: the kernel frees its lock, however it ends."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    return False
-
-
 class Reader:
     """The store in one folder, read again and again."""
 
@@ -172,7 +169,6 @@ class Reader:
         self.families: dict[tuple[str, str, str], MergedFamily] = {}  # by name, type and mode
         self.damaged = 0  # files put aside, until they are counted
         self._ignored: set[tuple[str, int]] = set()
-        self._shapes: dict[Shape, Shape] = {}
         self._layouts: WeakValueDictionary[str, struct.Struct] = WeakValueDictionary()
         self._located: dict[tuple[str, str], dict[bytes, Located]] = {}
         self._lock = Lock()
@@ -322,7 +318,7 @@ class Reader:
             family = self.families[metric, kind.type, kind.mode] = MergedFamily(
                 metric, documentation, kind.type, kind.mode
             )
-        return family, family.number(pairs), slot, documentation
+        return family, family.number(pairs), family.slot(slot), documentation
 
     def layout(self, pattern: str) -> struct.Struct:
         """Reads all values of a file at once; one object for all files of one layout."""
@@ -330,11 +326,6 @@ class Reader:
         if found is None:
             found = self._layouts[pattern] = struct.Struct(pattern)
         return found
-
-    def shape(self, slots: Sequence[Slot]) -> Shape:
-        """One object for all equal shapes."""
-        shape = tuple(slots)
-        return self._shapes.setdefault(shape, shape)
 
 
 def _renders(family: MergedFamily) -> bool:
@@ -368,66 +359,3 @@ def listed(folder: Path) -> Iterator[tuple[str, int]]:
                 and entry.is_file(follow_symlinks=False)
             ):
                 yield name, entry.inode()
-
-
-def is_dead(path: Path) -> bool:
-    """Whether a file is one of ours, and its process has ended."""
-    with suppress(OSError), opened(str(path)) as descriptor:
-        return os.pread(descriptor, fileformat.HEADER.size, 0).endswith(fileformat.TAG) and not _is_locked(descriptor)
-    return False
-
-
-def is_unlocked(path: Path) -> bool:
-    """Whether no process holds the lock of a file."""
-    with suppress(OSError), opened(str(path)) as descriptor:
-        return not _is_locked(descriptor)
-    return False
-
-
-@contextmanager
-def opened(path: str, flags: int = os.O_RDONLY) -> Iterator[int]:
-    """A descriptor for the length of a block; that of a FIFO is there at once, that of a link is refused."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def locked(folder: Path, how: int) -> Iterator[bool]:
-    """Hold the lock of the folder, if it can be had in time: readers share it, a fold has it alone."""
-    try:
-        descriptor = _open_lock(folder / LOCK)
-    except OSError as error:
-        warn("store lock", "The lock of the shared store cannot be opened, its files are not folded: %s", error)
-        yield False
-        return
-    try:
-        yield _lock_in_time(descriptor, how)
-    finally:
-        os.close(descriptor)
-
-
-def _open_lock(path: Path) -> int:
-    """Of another user's file too: to be locked it need not be writable. Linux refuses O_CREAT for it under /tmp."""
-    try:
-        return os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
-
-
-def _lock_in_time(descriptor: int, how: int) -> bool:
-    """Whether the lock could be had: a process that was stopped while it held it must not stop all others."""
-    deadline = monotonic() + PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if monotonic() > deadline:
-                return False
-            sleep(0.001)
-        except OSError:
-            return False
-        else:
-            return True

@@ -4,7 +4,9 @@ from contextlib import ExitStack
 from decimal import Decimal
 
 import pytest
+import sentry_sdk
 from django.db import IntegrityError
+from sentry_sdk.transport import Transport
 
 from automation import engine, jobs
 from automation.errors import Failure
@@ -211,5 +213,36 @@ def test_the_duration_of_a_job_is_shown_with_the_job_as_its_example(check):
         """At most one a second is kept of each bucket."""
         job = check("/")
         return f'# {{job_id="{job.pk}"}}' in to_openmetrics(snapshot(["automation_job_duration_seconds"])).decode()
+
+    eventually(is_shown, True)
+
+
+@pytest.fixture
+def sentry():
+    """The real SDK, which sends nothing and patches nothing; it is off again after the test."""
+    sentry_sdk.init(
+        dsn="http://key@127.0.0.1:9/1",
+        transport=Unsent,
+        traces_sample_rate=1.0,
+        default_integrations=False,
+        auto_enabling_integrations=False,
+    )
+    yield
+    sentry_sdk.get_client().close()
+    sentry_sdk.get_global_scope().set_client(None)
+
+
+class Unsent(Transport):
+    def capture_envelope(self, envelope):
+        pass
+
+
+def test_a_job_within_a_trace_is_shown_with_both(check, sentry):
+    def is_shown():
+        """At most one a second is kept of each bucket."""
+        with sentry_sdk.start_transaction(name="a job") as transaction:
+            job = check("/")
+        both = f'# {{job_id="{job.pk}",trace_id="{transaction.trace_id}"}}'
+        return both in to_openmetrics(snapshot(["automation_job_duration_seconds"])).decode()
 
     eventually(is_shown, True)

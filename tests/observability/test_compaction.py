@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -16,18 +17,19 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from observability.store import compaction, files
 from observability.store.fileformat import TAG, make_key
 from observability.store.files import File
+from observability.store.locks import FileLock
 from observability.store.reader import Reader
 from tests.servers import new_folder
 
 KINDS = {"counter": "total", "histogram": "sum", "summary": "sum", "gauge_sum": "", "gauge_max": "", "gauge_min": ""}
 
 
-def record(folder, kind, *amounts, name="m"):
+def record(folder, kind, *amounts, name="m", documentation="Help."):
     """A file of this process's, with one value after another; its lock is freed as at the process's end."""
     file = File(folder, kind)
     for number, amount in enumerate(amounts):
         sample = f"{name}_{KINDS.get(kind, '')}".rstrip("_")
-        cell = file.place(make_key(name, sample, ["n"], [str(number)], "Help."))
+        cell = file.place(make_key(name, sample, ["n"], [str(number)], documentation))
         file.cells[cell] = amount
     return file
 
@@ -73,6 +75,13 @@ def test_folding_changes_no_number_and_leaves_one_file(folder, kind):
     compaction.fold(folder)
     assert len(list(folder.glob("*.db"))) == 1
     assert shown(folder) == shown_by_peer(folder) == before
+
+
+def test_a_deploy_that_changes_a_help_text_makes_no_counter_fall_when_the_files_of_both_are_folded(folder):
+    for documentation in ("Help.", "More help.", "More help."):
+        dead_file(folder, "counter", 5.0, documentation=documentation)
+    compaction.fold(folder)
+    assert shown(folder) == shown_by_peer(folder) == {("m_total", ("n", "0")): 15.0}
 
 
 def test_a_living_process_keeps_its_file_and_an_archive_is_folded_again(folder):
@@ -190,6 +199,18 @@ def test_a_fold_that_is_killed_at_any_step_loses_and_doubles_nothing():
             "gauge_max",
             "histogram",
         ]
+
+
+def test_files_that_killed_processes_left_before_they_had_a_name_are_removed_and_no_others(folder):
+    old, new, held, named = (folder / name for name in (".counter_1.db.new", ".b.jsonl.new", ".c.db.new", "a.new"))
+    for path in (old, new, held, named):
+        path.write_bytes(bytes(8))
+    for path in (old, held, named):
+        os.utime(path, (time.time() - 2 * compaction.SECONDS_TO_MAKE,) * 2)
+    lock = FileLock(held)
+    compaction.fold(folder)
+    assert set(folder.glob("*.new")) == {new, held, named}
+    lock.free()
 
 
 def test_our_own_files_say_that_they_are_ours(folder):

@@ -7,7 +7,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
@@ -16,8 +15,8 @@ from prometheus_client.samples import Exemplar
 from observability import exposition
 from observability.exemplars import current, exemplar
 from observability.metrics import MetricsCollector
-from observability.store import exemplars, files
-from observability.store.reader import is_unlocked
+from observability.store import exemplars
+from observability.store.locks import is_unlocked
 
 RECORD = """
 from observability.exemplars import exemplar
@@ -39,6 +38,13 @@ def exemplars_of(name, **labels):
     text = exposition.to_openmetrics(exposition.snapshot([name])).decode()
     samples = [sample for family in parse(text) for sample in family.samples if sample.exemplar]
     return [sample.exemplar for sample in samples if labels.items() <= sample.labels.items()]
+
+
+@pytest.fixture
+def openmetrics(client, settings):
+    """``openmetrics("?name[]=…")``: what Prometheus gets when it asks for exemplars."""
+    settings.OBSERVABILITY = settings.OBSERVABILITY | {"METRICS_PUBLIC": True}
+    return lambda query: client.get(f"/api/metrics{query}", headers={"Accept": exposition.OPENMETRICS}).content.decode()
 
 
 @pytest.mark.parametrize("store", [{}, {"PROMETHEUS_MULTIPROC_DIR": ""}], ids=["shared", "in memory"])
@@ -75,12 +81,14 @@ def test_a_bucket_gets_a_new_exemplar_after_a_second_and_not_before():
     assert shown() == ["3"]
 
 
-def test_a_request_within_a_trace_of_sentry_carries_its_id(client, monkeypatch):
-    span = SimpleNamespace(trace_id="771a43a4192642f0b136d5159a501700")
-    monkeypatch.setitem(sys.modules, "sentry_sdk", SimpleNamespace(get_current_span=lambda: span))
-    client.get("/sentry-traced-and-not-there")
-    [*_, found] = exemplars_of("http_request_duration_seconds", endpoint="unmatched")
-    assert found.labels["trace_id"] == span.trace_id
+def test_who_asks_for_samples_of_one_name_gets_their_exemplars(openmetrics):
+    with exemplar(job_id=5):
+        MetricsCollector.record_notion_request("selected", "success", 0.2)
+    text = openmetrics("?name[]=notion_request_duration_seconds_bucket&name[]=notion_request_duration_seconds_sum")
+    samples = [line for line in text.splitlines() if 'operation="selected"' in line]
+    assert len(samples) > 10
+    assert [line.split(" 1.0 ")[1].rpartition(" ")[0] for line in samples if "#" in line] == ['# {job_id="5"} 0.2']
+    assert not [line for line in text.splitlines() if line.startswith("notion_request_duration_seconds_count")]
 
 
 def test_ids_hold_within_their_block_and_longer_ones_than_openmetrics_allows_are_left_out():
@@ -134,13 +142,13 @@ def test_threads_that_make_a_removed_file_again_lose_no_line_and_close_no_descri
 
 
 def test_a_signal_handler_within_a_change_of_the_file_gives_way(tmp_path, monkeypatch):
-    file, lock_file = exemplars.ExemplarFile(tmp_path), files.lock_file
+    file, lock_and_rename = exemplars.ExemplarFile(tmp_path), exemplars.lock_and_rename
 
-    def interrupted(path):
+    def interrupted(*paths):
         file.keep(KEY % "of the handler", Exemplar({}, 1, 1.0))
-        return lock_file(path)
+        return lock_and_rename(*paths)
 
-    monkeypatch.setattr(files, "lock_file", interrupted)
+    monkeypatch.setattr(exemplars, "lock_and_rename", interrupted)
     file.keep(KEY % "interrupted", Exemplar({}, 1, 1.0))
     assert [one["labels"]["n"] for one in exemplars.newest(exemplars.paths(tmp_path))] == ["interrupted"]
     file.close()

@@ -180,3 +180,48 @@ def test_what_a_collector_of_the_hosts_gives_fits_every_format_or_is_left_out(ow
     assert "depth 42.0" in text
     assert "depth{" not in text
     assert values == [1.5, 2]
+
+
+UNREGISTERED = """
+import gc, weakref
+from prometheus_client import REGISTRY, Counter, Histogram
+from observability.metrics import MetricsCollector
+plain, labelled, timed = Counter("plain", "d"), Counter("labelled", "d", ["a"]), Histogram("timed", "d")
+plain.inc(); labelled.labels("b").inc(); timed.observe(1)
+text = MetricsCollector.get_metrics().decode()
+assert all(line in text for line in ("plain_total 1.0", 'labelled_total{a="b"} 1.0', "timed_count 1.0"))
+made = [weakref.ref(metric) for metric in (plain, labelled, timed)]
+for metric in (plain, labelled, timed):
+    REGISTRY.unregister(metric)
+del plain, labelled, timed, metric
+gc.collect()
+print(json.dumps([one() is None for one in made]))
+"""
+
+
+def test_a_metric_that_the_host_unregisters_and_forgets_is_freed(own_process):
+    assert own_process(UNREGISTERED, PROMETHEUS_MULTIPROC_DIR="") == [True, True, True]
+
+
+BY_VARIABLE = """
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "observability"], OBSERVABILITY={options})
+import json, django
+django.setup()
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+Counter("host", "d").inc(3)
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+mark_process_dead(1)
+print(json.dumps("host_total 3.0" in generate_latest(registry).decode()))
+"""
+
+
+def test_what_asks_prometheus_client_for_the_folder_by_its_variable_finds_that_of_the_setting():
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PROMETHEUS_"))}
+    options = {"PROMETHEUS_MULTIPROC_DIR": str(new_folder("metrics"))}
+    command = [sys.executable, "-c", BY_VARIABLE.replace("{options}", repr(options))]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) is True

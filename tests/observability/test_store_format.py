@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest, values
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from observability import exposition
@@ -42,6 +43,13 @@ def text_of_ours(reader):
     return exposition.to_text(list(reader.read())).decode()
 
 
+def text_of_samples(family, name):
+    """The samples of one name, as prometheus_client writes them."""
+    restricted = Metric(family.name, family.documentation, family.type)
+    restricted.samples = [sample for sample in family.samples if sample.name == name]
+    return exposition.to_text([restricted])
+
+
 @FEW
 @given(data=st.data())
 def test_the_text_of_prometheus_clients_files_is_the_same_to_the_byte_at_first_and_after_each_change(data):
@@ -52,11 +60,14 @@ def test_the_text_of_prometheus_clients_files_is_the_same_to_the_byte_at_first_a
             stack.callback(process.close)
         reader = Reader(folder)
         for _ in range(data.draw(st.integers(1, 4))):
-            for number, process in enumerate(processes[: data.draw(st.integers(1, len(processes)))]):
-                declared = [versions[number % 2] for versions in made]
+            for process in processes[: data.draw(st.integers(1, len(processes)))]:
+                declared = [data.draw(st.sampled_from(versions)) for versions in made]
                 for recording in data.draw(st.lists(recordings(declared), max_size=5)):
                     process.record(recording)
             assert text_of_ours(reader) == text_of_prometheus_client(folder)
+        for family in reader.read():
+            name = data.draw(st.sampled_from([sample.name for sample in family.samples] or ["none"]))
+            assert exposition.to_text([family.only([name])]) == text_of_samples(family, name)
 
 
 @pytest.fixture
