@@ -10,10 +10,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from automation import engine, jobs
 from automation.errors import Failure
-from automation.leases import Lost
 from automation.models import Job, Step
 from automation.registry import Pipeline
 from automation.tasks import give_back
+from automation.transitions import start_job
 from observability.metrics import expected
 from observability.testing import assert_increases
 from tests.automation.conftest import Anything
@@ -198,7 +198,7 @@ def test_a_service_is_left_alone_as_long_as_it_asks_for(run_job, job_type):
 def test_a_service_that_asks_for_too_long_is_not_waited_for(run_job, job_type):
     function, moments = failing_first(1, lambda: Passing(retry_after=3600))
 
-    assert run_job(job_type(function, retries=5)).status == "failed"
+    assert run_job(job_type(function, retries=5)).error == "Passing"
     assert len(moments) == 1
 
 
@@ -392,29 +392,80 @@ def test_the_time_of_a_job_that_is_taken_up_again_begins_with_its_first_start(jo
     assert job.duration >= 0.1
 
 
-def test_a_worker_whose_job_was_given_away_stops_at_its_next_step(job_type):
-    def given_away(run):
-        give_back(Job.objects.get(pk=run.job.pk), "Its worker stopped without a word.")
-        return 1
+def take_over(job):
+    """What happens to a job whose worker sleeps for too long; returns the job as another worker has it."""
+    assert give_back(Job.objects.get(pk=job.pk), "Its worker stopped without a word.")
+    other = Job.objects.get(pk=job.pk)
+    assert start_job(other)
+    return other
 
-    job = jobs.create_job(job_type(given_away, lambda run: "never"), {})
+
+def assert_running_for_another(job):
+    job.refresh_from_db()
+    assert (job.status, job.attempts, job.result, job.finished_at) == ("running", 2, None, None)
+
+
+def test_a_worker_whose_job_another_has_stops_after_its_step(job_type):
+    job = jobs.create_job(job_type(lambda run: take_over(run.job) and 1, lambda run: "never"), {})
+
     with assert_increases("automation_job_steps_total", by=0, status="success"):
-        assert engine.run(job).status == "pending"
+        engine.run(job)
 
+    assert_running_for_another(job)
     assert [(step.name, step.status) for step in Step.objects.all()] == [("first", "failed")]
 
 
-def test_a_worker_whose_job_was_given_away_stops_at_its_next_checkpoint(job_type, monkeypatch):
+def test_a_worker_whose_job_another_has_stops_at_its_next_checkpoint(job_type, monkeypatch):
     monkeypatch.setattr(engine, "CHECK_SECONDS", 0)
     seen = []
 
-    def given_away(run):
-        give_back(Job.objects.get(pk=run.job.pk), "Its worker stopped without a word.")
-        try:
-            run.checkpoint()
-        except Lost as lost:
-            seen.append(lost)
-            raise
+    def asleep(run):
+        seen.append(take_over(run.job).heartbeat_at)
+        run.checkpoint()
+        seen.append("went on")
 
-    assert engine.run(jobs.create_job(job_type(given_away), {})).status == "pending"
-    assert seen
+    job = jobs.create_job(job_type(asleep), {})
+    engine.run(job)
+
+    assert_running_for_another(job)
+    assert seen == [job.heartbeat_at]
+
+
+def succeed(run):
+    return 1
+
+
+def fail(run):
+    raise Failure("not today")
+
+
+def be_cancelled(run):
+    jobs.cancel_job(run.job)
+    run.checkpoint()
+
+
+@pytest.mark.parametrize("end", [succeed, fail, be_cancelled])
+def test_a_worker_whose_job_another_has_cannot_end_it(job_type, monkeypatch, end):
+    """The last step has ended, the job has not, and there the worker sleeps."""
+    monkeypatch.setattr(engine, "CHECK_SECONDS", 0)
+
+    def sleep(step):
+        if step.finished_at:
+            Job.objects.update(cancel_requested_at=None)
+            take_over(step.job)
+
+    job = jobs.create_job(job_type(end), {})
+    with assert_increases("automation_jobs_total", by=0):
+        engine.run(job, watch=sleep)
+
+    assert_running_for_another(job)
+
+
+def test_a_job_that_another_has_cannot_be_given_back(job_type):
+    job = jobs.create_job(job_type(interrupted), {})
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(job)
+    take_over(job)
+
+    assert not give_back(job, "KeyboardInterrupt")
+    assert_running_for_another(job)

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from automation import engine, jobs
+from automation import engine, jobs, reaper
 from automation.models import Job
 from automation.reaper import reap
 from automation.transitions import start_job, start_step
@@ -70,6 +70,26 @@ def test_a_job_whose_worker_gave_a_sign_of_life_lately_is_left_alone(job):
 
     assert reap() == 0
     assert (Job.objects.get().status, tasks()) == ("running", ["RUNNING"])
+
+
+def test_a_sign_of_life_that_comes_during_a_pass_is_heeded(job, monkeypatch):
+    expired = [started(job)]
+    Job.objects.update(heartbeat_at=timezone.now())
+    monkeypatch.setattr(reaper, "_expired", lambda: expired)
+
+    assert reap() == 0
+    assert Job.objects.get().status == "running"
+
+
+def test_a_cancellation_that_comes_during_a_pass_is_heeded(job, monkeypatch):
+    expired = [started(job)]
+    jobs.cancel_job(job)
+    monkeypatch.setattr(reaper, "_expired", lambda: expired)
+
+    assert reap() == 0
+    monkeypatch.undo()
+    assert reap() == 1
+    assert Job.objects.get().status == "cancelled"
 
 
 def test_a_job_that_outlives_its_task_by_far_keeps_it_while_its_worker_lives(job):
