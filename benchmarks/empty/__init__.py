@@ -1,0 +1,1 @@
+"""An app with what does nothing, to be timed."""
