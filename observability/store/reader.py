@@ -175,10 +175,9 @@ class Reader:
 
     def read(self) -> list[StoredFamily]:
         """Every metric of all files, in the order of the files, as prometheus_client gives them."""
-        with self._lock, locked(self.folder, fcntl.LOCK_SH):
-            self._scan()
-            self._located = {}
-            self.families = {key: family for key, family in self.families.items() if family.columns}
+        with self._lock, locked(self.folder, fcntl.LOCK_SH) as nobody_folds:
+            if nobody_folds or not self.files or not (self.folder / MARKER).exists():
+                self._scan()
             rendered = [family for family in self._shown() if _renders(family)]
             return [family.snapshot() for family in sorted(rendered, key=MergedFamily.order)]
 
@@ -220,6 +219,8 @@ class Reader:
         for rank, (name, inode) in enumerate(found):
             if (name, inode) not in self._ignored:
                 self._read_one(name, inode, rank)
+        self._located = {}
+        self.families = {key: family for key, family in self.families.items() if family.columns}
 
     def _listed(self) -> list[tuple[str, int]]:
         """What is in the folder; what was there, where that cannot be seen now."""
@@ -237,12 +238,11 @@ class Reader:
         return self.files[listed_file[0]].rank
 
     def _rank(self, names: Iterable[str]) -> None:
-        before = -1
-        sorted_ = True
-        for rank, name in enumerate(names):
-            if file := self.files.get(name):
-                sorted_, before, file.rank = sorted_ and file.rank > before, file.rank, rank
-        if not sorted_:
+        known = [(rank, self.files[name]) for rank, name in enumerate(names) if name in self.files]
+        before = [file.rank for _, file in known]
+        for rank, file in known:
+            file.rank = rank
+        if before != sorted(before):
             for family in self.families.values():
                 family.rearranged = True
 
