@@ -4,8 +4,8 @@ from contextlib import ExitStack
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError
 import sentry_sdk
+from django.db import IntegrityError
 from sentry_sdk.transport import Transport
 
 from automation import engine, jobs
