@@ -3,15 +3,17 @@
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from automation import registry
-from automation.errors import IdempotencyKeyTaken, NotEnded
+from automation.errors import IdempotencyKeyTaken, InvalidPayload, NotEnded
 from automation.models import Job, JobStatus
 from automation.tasks import enqueue
 from observability.tracking import transition
+
+NOT_STORABLE = "holds what the database cannot: a NUL character, or half a surrogate pair"
 
 
 def create_job(
@@ -69,10 +71,13 @@ def _new_job(name: str, payload: object, started_by: AbstractBaseUser | None, re
 
 
 def _insert(job: Job, queued: bool) -> Job:
-    with transaction.atomic():
-        if queued:
-            enqueue(job)
-        job.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            if queued:
+                enqueue(job)
+            job.save(force_insert=True)
+    except DataError:  # PostgreSQL refuses characters that JSON can write
+        raise InvalidPayload([{"type": "not_storable", "loc": [], "msg": NOT_STORABLE}]) from None
     return job
 
 

@@ -3,12 +3,15 @@
 import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import pydantic
 import pytest
 from django.db import connection
 from django.test import Client
 from django_tasks_db.models import DBTaskResult
 
+from automation import registry
 from automation.models import Job
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +122,18 @@ def test_a_body_that_is_too_large_is_413(by_token, body, settings):
 @pytest.mark.parametrize("body", ["", "null", "1", "[]", '"text"', "NaN"])
 def test_a_body_that_is_not_an_object_is_422(by_token, body):
     assert post(by_token, body).status_code == 422
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\ud800", {"\x00": 1}])
+def test_a_payload_that_the_database_cannot_hold_is_422(by_token, monkeypatch, odd):
+    monkeypatch.setattr(registry, "_registry", {})
+    registry.Pipeline("free", payload=pydantic.create_model("Free", anything=Any))
+
+    response = post(by_token, json.dumps({"job_type": "free", "payload": {"anything": odd}}))
+
+    assert response.status_code == 422
+    assert [error["loc"] for error in response.json()["detail"]] == [["body", "payload"]]
+    assert not DBTaskResult.objects.exists()
 
 
 # Which request

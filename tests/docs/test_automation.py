@@ -6,6 +6,9 @@ import re
 import pytest
 
 from automation import clients, conf, engine, jobs, registry
+from automation.admin.base import BoundedPaginator
+from automation.api import api
+from automation.api.listing import Page
 from automation.clients import http
 from automation.models import Job
 from tests.docs.pages import blocks, code_in, rows
@@ -77,3 +80,18 @@ def test_the_example_of_settings_names_settings(settings):
     assert conf.lease().total_seconds() == names["AUTOMATION"].pop("LEASE_SECONDS")
     assert conf.max_attempts() == names["AUTOMATION"].pop("MAX_ATTEMPTS")
     assert names["AUTOMATION"] == {}
+
+
+def test_every_operation_and_parameter_of_the_api_is_on_the_page():
+    paths = api.get_openapi_schema(path_prefix="")["paths"]
+    operations = {f"{method.upper()} {path.lstrip('/')}" for path, methods in paths.items() for method in methods}
+    assert {code_in(request)[0] for request, _ in rows("docs/automation.md", "request", "answer")} == operations
+    stated = [name for names, _ in rows("docs/automation.md", "parameter", "meaning") for name in code_in(names)]
+    assert stated == [parameter["name"] for parameter in paths["/jobs"]["get"]["parameters"]]
+
+
+def test_the_bounds_on_the_page_are_those_of_the_code():
+    text = PAGE.read_text()
+    assert f"no further than {BoundedPaginator.bound:,} rows" in text
+    limit = Page.model_json_schema()["properties"]["limit"]
+    assert f"{limit['default']} unless told and {limit['maximum']} at most" in text
