@@ -196,6 +196,8 @@ def start_sandbox(family: Family, port: int) -> str:
         options = ["--fd", str(number), "--faults", "realistic", "--build-seconds", str(BUILD_SECONDS)]
         family.start("sandbox", "-m", "project.sandbox", *options, pass_fds=(number,))
     family.env |= variables(f"http://localhost:{port}", services)
+    spared = family.env.get("no_proxy") or family.env.get("NO_PROXY")
+    family.env["no_proxy"] = ",".join(filter(None, [spared, "localhost"]))  # where a proxy leads to the real ones
     if len(services) == len(SERVICES):
         family.env |= {"AI_MODELS": ",".join(MODELS), "AGENT_TRAFFIC": "1"}
     return SANDBOX.format(port=port, services=listed(services), keys=listed([SERVICES[name][0] for name in services]))
