@@ -14,8 +14,6 @@ from threading import RLock
 from time import monotonic
 from typing import Any
 
-from observability.logs import warn
-
 from . import fileformat
 from .locks import FileLock, is_unlocked, lock_and_rename, locked, opened
 
@@ -118,8 +116,7 @@ class File:
                 self._changing = False
 
     def _fail(self, error: OSError) -> None:
-        self.error, self._next_try = error, monotonic() + PATIENCE
-        warn("store", "The shared store cannot be written, what has no place in it is refused: %s", error)
+        self.error, self._next_try = error, monotonic() + PATIENCE  # logged later: a log handler may record, too
         raise Refused(_reason(error)) from error
 
     def _append(self, key: str) -> None:
@@ -207,11 +204,12 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 def _allocate(descriptor: int, start: int, end: int) -> None:
     """Make zeros of real disk blocks: to write through a map where there is no room is a signal that kills."""
+    at = start
     try:
-        while start < end:
-            start += os.pwrite(descriptor, bytes(end - start), start)
+        while at < end:
+            at += os.pwrite(descriptor, bytes(end - at), at)
     except OSError:
-        os.ftruncate(descriptor, start & -fileformat.FIRST_SIZE)
+        os.ftruncate(descriptor, start)
         raise
 
 

@@ -176,8 +176,10 @@ class Reader:
     def read(self) -> list[StoredFamily]:
         """Every metric of all files, in the order of the files, as prometheus_client gives them."""
         with self._lock, locked(self.folder, fcntl.LOCK_SH) as nobody_folds:
-            if nobody_folds or not self.files or not (self.folder / MARKER).exists():
+            if nobody_folds or not (self.folder / MARKER).exists():
                 self._scan()
+            elif not self.files:  # a scrape that fails is no fall of a counter, and one that shows numbers twice is
+                raise BlockingIOError(errno.EAGAIN, "The shared store is being folded, and nothing is known of it yet")
             rendered = [family for family in self._shown() if _renders(family)]
             return [family.snapshot() for family in sorted(rendered, key=MergedFamily.order)]
 
