@@ -214,6 +214,7 @@ class Reader:
         return [int(name) for name in names if name.isdecimal() and (os.getpid() == int(name) or _runs(int(name)))]
 
     def _scan(self) -> None:
+        self._located = {}
         found = self._listed()
         names = {(name, inode) for name, inode in found}
         self._forget([file for name, file in self.files.items() if (name, file.inode) not in names])
@@ -221,7 +222,7 @@ class Reader:
         for rank, (name, inode) in enumerate(found):
             if (name, inode) not in self._ignored:
                 self._read_one(name, inode, rank)
-        self._located = {}
+        self._located = {}  # as large as all keys
         self.families = {key: family for key, family in self.families.items() if family.columns}
 
     def _listed(self) -> list[tuple[str, int]]:
