@@ -93,11 +93,18 @@ class File:
     def look(self) -> None:
         """Make the file again, with all that it held, when somebody removed it or its lock is gone."""
         with suppress(Refused), self._change():
-            if self.is_open and (_inode(self.path) != self._inode or is_unlocked(self.path)):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                with locked(self.folder, fcntl.LOCK_SH, patience=0) as nobody_folds:
-                    if nobody_folds:
-                        self._create(keep=not self._is_folded)
+            if self.is_open and (self._is_removed or is_unlocked(self.path)):
+                self._make_again()
+
+    @property
+    def _is_removed(self) -> bool:
+        return _inode(self.path) != self._inode
+
+    def _make_again(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder, fcntl.LOCK_SH, patience=0) as nobody_folds:
+            if nobody_folds:
+                self._create(keep=not self._is_folded)
 
     @contextmanager
     def _change(self) -> Iterator[None]:
@@ -131,6 +138,8 @@ class File:
         content[: fileformat.LENGTH.size] = fileformat.LENGTH.pack(self._used)
 
     def _grow(self) -> None:
+        if self._is_removed:
+            self._make_again()
         size = self.cells.nbytes
         with opened(self.path, os.O_RDWR) as descriptor:
             _allocate(descriptor, size, 2 * size)
