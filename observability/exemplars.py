@@ -17,13 +17,19 @@ _ids: ContextVar[Mapping[str, str]] = ContextVar("observability_exemplar", defau
 def exemplar(**ids: object) -> Iterator[None]:
     """Observations within the block carry these ids, as ``with exemplar(job_id=job.pk):``.
 
-    At most 128 characters in all, names included: OpenMetrics allows no more.
+    At most 128 characters in all, names included: OpenMetrics allows no more, and no names but of ASCII letters,
+    digits and underscores, so that others are left out. A histogram of the host's own takes them as
+    ``observe(value, exemplar=current())``.
     """
-    token = _ids.set({**_ids.get(), **{name: str(value) for name, value in ids.items()}})
+    token = _ids.set({**_ids.get(), **{name: str(ids[name]) for name in filter(_is_name, ids)}})
     try:
         yield
     finally:
         _ids.reset(token)
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isidentifier()
 
 
 def current() -> dict[str, str]:

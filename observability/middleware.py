@@ -126,7 +126,7 @@ def leave(request: HttpRequest, method: str | None, begin: float, response: Any)
         size = len(response.content)
     except Exception as error:
         _report(error)
-    record(request, method, begin, response.status_code, size)
+    record(request, method, begin, getattr(response, "status_code", 500), size)
 
 
 def _watch(request: HttpRequest, response: StreamingHttpResponse, observation: Observation) -> None:

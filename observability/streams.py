@@ -21,6 +21,8 @@ TURNS = 5
 class Observer(Protocol):
     """Who is told what became of the stream."""
 
+    method: str | None  # of the request, as it came
+
     def first_part(self) -> None:
         """The first bytes are about to be sent."""
 
@@ -52,7 +54,7 @@ def _watch_content(request: HttpRequest, response: StreamingHttpResponse, observ
     if response.is_async != under_asgi:
         response.__class__ = _converted(type(response))
         cast(Converted, response).observability_watch = stream
-    return stream.nobody_read if request.method != "HEAD" else partial(observer.finish, response.status_code, 0)
+    return stream.nobody_read if observer.method != "HEAD" else partial(observer.finish, response.status_code, 0)
 
 
 class _FileWatch:

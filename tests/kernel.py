@@ -54,11 +54,11 @@ def make_writable(folder: Path) -> None:
 
 
 @contextmanager
-def filled_up(folder: Path) -> Iterator[None]:
-    """No room on a disk for the length of a block."""
+def filled_up(folder: Path, spare: int = 0) -> Iterator[None]:
+    """No room on a disk, or no more than so many bytes, for the length of a block."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
-        while room := os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize:
+        while (room := os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize - spare) > 0:
             with suppress(OSError):  # others take of it at the same time
                 file.write(b"x" * room)
     try:

@@ -176,8 +176,10 @@ def renew_locks(*registries: CollectorRegistry) -> None:
     for registry in registries:
         registry._lock = Lock()
         for collector in registry._collector_to_names:
-            if hasattr(collector, "_lock"):
-                collector._lock = Lock()
+            children = memory.children_of(collector) if isinstance(collector, MetricWrapperBase) else []
+            for one in (collector, *children):
+                if hasattr(one, "_lock"):
+                    one._lock = Lock()
 
 
 def damaged() -> int:

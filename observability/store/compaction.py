@@ -11,7 +11,8 @@ kind of file:
 6. the journal is renamed: from here on the fold is done, before it was not,
 7. what was folded is removed, then the marker, then the journal.
 
-Whoever finds a journal finishes what is done, and undoes what is not. Our own readers wait meanwhile.
+Whoever finds a journal finishes what is done, and undoes what is not. Our own readers wait meanwhile; one that waited
+for long shows what it knew before.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def fold(folder: Path) -> None:
     with locked(folder, fcntl.LOCK_EX) as alone:
         if alone:
             _mend(folder)
-            for kind, names in _dead(folder).items():
-                _fold_kind(folder, Kind(f"{kind}_{ARCHIVE}.db"), kind, names)
+            for prefix, names in _dead(folder).items():
+                _fold_kind(folder, prefix, names)
             exemplars.fold(folder, [path for path in exemplars.paths(folder) if is_unlocked(path)])
             _remove_unfinished(folder)
 
@@ -139,7 +140,8 @@ def _is_dead(path: Path) -> bool:
     return False
 
 
-def _fold_kind(folder: Path, kind: Kind, prefix: str, names: list[str]) -> None:
+def _fold_kind(folder: Path, prefix: str, names: list[str]) -> None:
+    kind = Kind(f"{prefix}_{ARCHIVE}.db")
     if kind.live:
         _remove(folder, names)
     elif kind.mode == "all":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from itertools import chain, compress, count
 from operator import is_not, ne
 
@@ -23,11 +23,10 @@ class StoredFamily(Metric):
     series: Sequence[Labels]
 
     def __init__(self, of: Family | StoredFamily, names: Names, values: Sequence[float], body: bytes) -> None:
-        super().__init__(of.name, of.documentation, of.type)
-        del self.samples
+        self.name, self.documentation, self.type, self.unit = of.name, of.documentation, of.type, ""
         self.series, self.names, self.values, self.body = of.series, names, values, body
 
-    @cached_property
+    @property
     def samples(self) -> list[Sample]:  # type: ignore[override]
         """What the text says."""
         lines = ((labels, name, le) for labels in self.series for name, le in self.names)

@@ -14,8 +14,6 @@ from threading import RLock
 from time import monotonic
 from typing import Any
 
-from observability.logs import warn
-
 from . import fileformat
 from .locks import FileLock, is_unlocked, lock_and_rename, locked, opened
 
@@ -95,11 +93,18 @@ class File:
     def look(self) -> None:
         """Make the file again, with all that it held, when somebody removed it or its lock is gone."""
         with suppress(Refused), self._change():
-            if self.is_open and (_inode(self.path) != self._inode or is_unlocked(self.path)):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                with locked(self.folder, fcntl.LOCK_SH, patience=0) as nobody_folds:
-                    if nobody_folds:
-                        self._create(keep=not self._is_folded)
+            if self.is_open and (self._is_removed or is_unlocked(self.path)):
+                self._make_again()
+
+    @property
+    def _is_removed(self) -> bool:
+        return _inode(self.path) != self._inode
+
+    def _make_again(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder, fcntl.LOCK_SH, patience=0) as nobody_folds:
+            if nobody_folds:
+                self._create(keep=not self._is_folded)
 
     @contextmanager
     def _change(self) -> Iterator[None]:
@@ -118,8 +123,7 @@ class File:
                 self._changing = False
 
     def _fail(self, error: OSError) -> None:
-        self.error, self._next_try = error, monotonic() + PATIENCE
-        warn("store", "The shared store cannot be written, what has no place in it is refused: %s", error)
+        self.error, self._next_try = error, monotonic() + PATIENCE  # logged later: a log handler may record, too
         raise Refused(_reason(error)) from error
 
     def _append(self, key: str) -> None:
@@ -134,6 +138,8 @@ class File:
         content[: fileformat.LENGTH.size] = fileformat.LENGTH.pack(self._used)
 
     def _grow(self) -> None:
+        if self._is_removed:
+            self._make_again()
         size = self.cells.nbytes
         with opened(self.path, os.O_RDWR) as descriptor:
             _allocate(descriptor, size, 2 * size)
@@ -207,11 +213,12 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 def _allocate(descriptor: int, start: int, end: int) -> None:
     """Make zeros of real disk blocks: to write through a map where there is no room is a signal that kills."""
+    at = start
     try:
-        while start < end:
-            start += os.pwrite(descriptor, bytes(end - start), start)
+        while at < end:
+            at += os.pwrite(descriptor, bytes(end - at), at)
     except OSError:
-        os.ftruncate(descriptor, start & -fileformat.FIRST_SIZE)
+        os.ftruncate(descriptor, start)
         raise
 
 

@@ -94,11 +94,15 @@ def opened(path: Path | str, flags: int = os.O_RDONLY) -> Iterator[int]:
 
 @contextmanager
 def locked(folder: Path, how: int, patience: float = PATIENCE) -> Iterator[bool]:
-    """Hold the lock of the folder, if it can be had in time: readers share it, a fold has it alone."""
+    """Hold the lock of the folder, if it can be had in time: readers share it, a fold has it alone.
+
+    Without patience it is for who holds a lock of the process, and must neither wait nor log: a log handler may record.
+    """
     try:
         descriptor = _open_lock(folder / FOLDER_LOCK)
     except OSError as error:
-        warn("store lock", "The lock of the shared store cannot be opened, its files are not folded: %s", error)
+        if patience:
+            warn("store lock", "The lock of the shared store cannot be opened, its files are not folded: %s", error)
         yield False
         return
     try:

@@ -175,10 +175,11 @@ class Reader:
 
     def read(self) -> list[StoredFamily]:
         """Every metric of all files, in the order of the files, as prometheus_client gives them."""
-        with self._lock, locked(self.folder, fcntl.LOCK_SH):
-            self._scan()
-            self._located = {}
-            self.families = {key: family for key, family in self.families.items() if family.columns}
+        with self._lock, locked(self.folder, fcntl.LOCK_SH) as nobody_folds:
+            if nobody_folds or not (self.folder / MARKER).exists():
+                self._scan()
+            elif not self.files:  # a scrape that fails is no fall of a counter, and one that shows numbers twice is
+                raise BlockingIOError(errno.EAGAIN, "The shared store is being folded, and nothing is known of it yet")
             rendered = [family for family in self._shown() if _renders(family)]
             return [family.snapshot() for family in sorted(rendered, key=MergedFamily.order)]
 
@@ -213,6 +214,7 @@ class Reader:
         return [int(name) for name in names if name.isdecimal() and (os.getpid() == int(name) or _runs(int(name)))]
 
     def _scan(self) -> None:
+        self._located = {}
         found = self._listed()
         names = {(name, inode) for name, inode in found}
         self._forget([file for name, file in self.files.items() if (name, file.inode) not in names])
@@ -220,6 +222,8 @@ class Reader:
         for rank, (name, inode) in enumerate(found):
             if (name, inode) not in self._ignored:
                 self._read_one(name, inode, rank)
+        self._located = {}  # as large as all keys
+        self.families = {key: family for key, family in self.families.items() if family.columns}
 
     def _listed(self) -> list[tuple[str, int]]:
         """What is in the folder; what was there, where that cannot be seen now."""
@@ -237,12 +241,11 @@ class Reader:
         return self.files[listed_file[0]].rank
 
     def _rank(self, names: Iterable[str]) -> None:
-        before = -1
-        sorted_ = True
-        for rank, name in enumerate(names):
-            if file := self.files.get(name):
-                sorted_, before, file.rank = sorted_ and file.rank > before, file.rank, rank
-        if not sorted_:
+        known = [(rank, self.files[name]) for rank, name in enumerate(names) if name in self.files]
+        before = [file.rank for _, file in known]
+        for rank, file in known:
+            file.rank = rank
+        if before != sorted(before):
             for family in self.families.values():
                 family.rearranged = True
 

@@ -14,6 +14,8 @@ from typing import Any
 from prometheus_client import Enum, Info
 from prometheus_client import values as client_values
 
+from observability.logs import warn
+
 from .values import SharedValue
 
 Series = tuple[str, tuple[str, ...], tuple[str, ...]]  # the name of the sample; the names and values of its labels
@@ -34,8 +36,11 @@ def _keeping(change: Callable[..., None]) -> Callable[..., None]:
     @wraps(change)
     def change_and_keep(self: Any, *args: Any, **kwargs: Any) -> None:
         change(self, *args, **kwargs)
-        if client_values.ValueClass is SharedValue:
-            keep(self)
+        try:
+            if client_values.ValueClass is SharedValue:
+                keep(self)
+        except Exception as error:  # a class of the host's that is not what it seems
+            warn(f"keep {self._name}", "The metric %r cannot be kept in the shared store: %r", self._name, error)
 
     return change_and_keep
 
@@ -44,14 +49,18 @@ def keep(child: Any) -> None:
     """Put what an Info or Enum says now into the store; of one with labels, that is up to its children."""
     if child._is_parent():
         return
-    now = time()
-    kept: dict[Series, SharedValue] = child.__dict__.setdefault(KEPT, {})
-    for series in kept.keys() - dict(_said(child)).keys():
-        kept[series].set(0.0, UNSET)
-    for series, value in _said(child):
-        if series not in kept:
-            kept[series] = SharedValue("gauge", series[0], *series, child._documentation, MODE)
+    now, said = time(), dict(_said(child))
+    before: dict[Series, SharedValue] = child.__dict__.get(KEPT, {})
+    for series in before.keys() - said.keys():
+        before[series].set(0.0, UNSET)
+    kept = {series: before.get(series) or _value(series, child._documentation) for series in said}
+    child.__dict__[KEPT] = kept
+    for series, value in said.items():
         kept[series].set(value, now)
+
+
+def _value(series: Series, documentation: str) -> SharedValue:
+    return SharedValue("gauge", series[0], *series, documentation, MODE)
 
 
 def _said(child: Any) -> Iterator[tuple[Series, float]]:

@@ -14,6 +14,8 @@ from typing import Any
 
 from prometheus_client.samples import Exemplar
 
+from observability.logs import warn
+
 from . import fileformat, files
 from .exemplars import ExemplarFile
 from .fileformat import MARK
@@ -161,6 +163,8 @@ def look() -> None:
     _next_look = monotonic() + PATIENCE
     for file in list(_files.values()):
         file.look()
+    for error in troubles():
+        warn("store", "The shared store cannot be written, what has no place in it is refused: %s", error)
 
 
 def troubles() -> list[OSError]:

@@ -77,8 +77,8 @@ def record_in_threads(model, threads, times):
         thread.join()
 
 
-def fork_children(count, seconds):
-    """Fork while threads record and scrape; how many children ended well, and what the threads recorded."""
+def fork_children(count, seconds, child=lambda: record("child"), beside=MetricsCollector.get_metrics):
+    """Fork while threads record and do something beside; how many children ended well, and what was recorded."""
     over, done = threading.Event(), []
 
     def keep_recording():
@@ -86,15 +86,15 @@ def fork_children(count, seconds):
             record("parent")
             done.append(1)
 
-    def keep_scraping():
+    def keep_doing():
         while not over.is_set():
-            MetricsCollector.get_metrics()
+            beside()
 
-    threads = [threading.Thread(target=action) for action in (keep_recording, keep_recording, keep_scraping)]
+    threads = [threading.Thread(target=action) for action in (keep_recording, keep_recording, keep_doing)]
     for thread in threads:
         thread.start()
     ended = 0
-    while ended < count and ends_well(fork_child(), seconds):
+    while ended < count and ends_well(fork_child(child), seconds):
         ended += 1
     over.set()
     for thread in threads:
@@ -102,11 +102,11 @@ def fork_children(count, seconds):
     return [ended, len(done)]
 
 
-def fork_child():
-    """A child that records once and ends."""
+def fork_child(act):
+    """A child that does one thing and ends."""
     if pid := os.fork():
         return pid
-    record("child")
+    act()
     os._exit(0)
 
 

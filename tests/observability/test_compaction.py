@@ -7,6 +7,7 @@ import signal
 import struct
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
@@ -211,6 +212,39 @@ def test_files_that_killed_processes_left_before_they_had_a_name_are_removed_and
     compaction.fold(folder)
     assert set(folder.glob("*.new")) == {new, held, named}
     lock.free()
+
+
+@contextmanager
+def stopped_in_the_middle(folder):
+    """A process that folds, and is stopped before it removes the first file that it folded."""
+    old = {str(path) for path in folder.glob("*.db")}
+    child = os.fork()
+    if not child:
+        sys.addaudithook(lambda event, given: stop() if event == "os.remove" and str(given[0]) in old else None)
+        compaction.fold(folder)
+        os._exit(0)
+    try:
+        os.waitpid(child, os.WUNTRACED)
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def stop():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def test_who_waited_too_long_for_a_fold_sees_nothing_twice(folder):
+    for _ in range(3):
+        dead_file(folder, "counter", 7.0)
+    reader = Reader(folder)
+    assert [family.values for family in reader.read()] == [[21.0]]
+    with stopped_in_the_middle(folder):
+        assert len(list(folder.glob("*.db"))) == 3 + 2  # with the archive and the marker
+        assert [family.values for family in reader.read()] == [[21.0]]
+    compaction.mend(folder)
+    assert [family.values for family in reader.read()] == [[21.0]]
 
 
 def test_our_own_files_say_that_they_are_ours(folder):

@@ -336,6 +336,11 @@ def test_a_fault_of_ours_leaves_the_response_unchanged_and_is_counted(client, mo
     assert (response.status_code, response.content) == (200, b"xxxxxxx")
 
 
+def test_a_middleware_within_that_gives_no_response_leaves_nothing_in_progress():
+    with assert_increases("http_requests_total", status=500), assert_increases("http_requests_in_progress", by=0):
+        assert MetricsMiddleware(lambda request: None)(RequestFactory().get("/")) is None
+
+
 def test_the_middleware_takes_itself_out_when_metrics_are_off(client, settings):
     settings.OBSERVABILITY = {"METRICS_ENABLED": False}
     with assert_increases("http_requests_total", by=0):
@@ -379,7 +384,7 @@ grown = tracemalloc.get_traced_memory()[0]
 print(json.dumps([sorted({sample.labels["method"] for sample in family.samples}), grown,
                   metric_value("http_requests_total", method="OTHER")]))
 """
-    methods, grown, others = own_process(code)
+    methods, grown, others = own_process(code, ALLOWED_HOSTS="testserver")
     assert methods == ["GET", "OTHER"]
     assert grown < 5_000_000
     assert others == 10_001
