@@ -77,7 +77,11 @@ def record_in_threads(model, threads, times):
         thread.join()
 
 
-def fork_children(count, seconds, child=lambda: record("child"), beside=MetricsCollector.get_metrics):
+def record_as_child():
+    record("child")
+
+
+def fork_children(count, seconds, child=record_as_child, beside=MetricsCollector.get_metrics):
     """Fork while threads record and do something beside; how many children ended well, and what was recorded."""
     over, done = threading.Event(), []
 
@@ -102,7 +106,7 @@ def fork_children(count, seconds, child=lambda: record("child"), beside=MetricsC
     return [ended, len(done)]
 
 
-def fork_child(act):
+def fork_child(act=record_as_child):
     """A child that does one thing and ends."""
     if pid := os.fork():
         return pid
