@@ -48,6 +48,10 @@ class Run:
         self.noted = value
         Step.objects.filter(pk=self.step.pk).update(output=value)
 
+    async def anote(self, value: Any) -> None:
+        """`note()` for an async step."""
+        await sync_to_async(self.note)(value)
+
     def checkpoint(self) -> None:
         """Stop here when the job was cancelled or given to another worker; cheap enough for each turn of a loop."""
         if time.monotonic() - self._checked >= CHECK_SECONDS:

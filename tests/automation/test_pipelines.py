@@ -386,6 +386,20 @@ def test_what_a_step_noted_is_there_when_it_is_tried_again(run_job, job_type):
     assert job.steps.get(name="first").output == "delivered"
 
 
+def test_an_async_step_notes_too(run_job, pipeline):
+    seen = []
+
+    @pipeline.step(retries=1, backoff=0.01)
+    async def order(run):
+        seen.append(run.noted)
+        await run.anote("order 1")
+        if len(seen) < 2:
+            raise Passing
+
+    assert run_job("test").status == "success"
+    assert seen == [None, "order 1"]
+
+
 def test_what_a_step_noted_is_there_when_the_job_is_taken_up_again_and_again(job_type):
     seen = []
 
