@@ -295,6 +295,16 @@ def test_a_cancellation_is_seen_while_a_step_waits_for_its_next_try(run_job, job
     assert run_job(job_type(busy, retries=1)).status == "cancelled"
 
 
+def test_a_running_job_that_is_cancelled_twice_keeps_when_that_was_first_asked_for(job_type):
+    job = jobs.create_job(job_type(lambda run: 1), {})
+    start_job(job)
+
+    asked = [(jobs.cancel_job(job), Job.objects.get().cancel_requested_at) for _ in range(2)]
+
+    assert asked[0] == asked[1]
+    assert asked[0][1]
+
+
 def test_a_job_that_has_ended_cannot_be_cancelled(run_job, job_type):
     job = run_job(job_type(lambda run: 1))
 
