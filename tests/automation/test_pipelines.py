@@ -69,6 +69,14 @@ def test_a_pipeline_may_make_its_result_of_all_outputs(run_job, pipeline):
     assert run_job("test").result == 3
 
 
+def test_a_step_without_options_needs_no_parentheses(run_job, pipeline):
+    @pipeline.step
+    def one(run):
+        return 1
+
+    assert run_job("test").result == one(None) == 1
+
+
 def test_the_output_of_a_step_that_was_not_taken_is_an_error(run_job, job_type):
     assert run_job(job_type(lambda run: run.output("second"))).error == "KeyError: 'second'"
 
