@@ -23,4 +23,4 @@ class AutomationConfig(AppConfig):
             reasoning_tokens="reasoning_tokens",
             time_to_first_token="time_to_first_token",  # noqa: S106  # a field
         )
-        expect_labels(job_type=registry.names(), step=registry.step_names(), operation=Notion.operations)
+        expect_labels(operation=Notion.operations)

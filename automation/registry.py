@@ -8,6 +8,7 @@ import pydantic
 from django.core.exceptions import ImproperlyConfigured
 
 from automation.errors import InvalidPayload, UnknownJobType
+from observability.metrics import expect_labels
 
 Function = Callable[..., Any]  # takes the Run; sync or async
 Each = Callable[[Any], Iterable[str]]  # takes the payload
@@ -35,6 +36,7 @@ class Pipeline:
         self.steps: dict[str, StepType] = {}
         self.make_result: Function | None = None
         _registry[name] = self
+        expect_labels(job_type=[name])
 
     def step(
         self, function: Function | None = None, /, *, retries: int = 0, backoff: float = 1.0, each: Each | None = None
@@ -52,6 +54,7 @@ class Pipeline:
             if name in self.steps:
                 raise ImproperlyConfigured(f"Job type {self.name!r} has two steps {name!r}.")
             self.steps[name] = StepType(name, function, retries, backoff, each)
+            expect_labels(step=[name])
             return function
 
         return declare(function) if function else declare
