@@ -5,14 +5,26 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from automation.errors import NotConfigured
 
 
 def _get(key: str, default: Any) -> Any:
     """An empty value, as of a variable that is not set, counts as none."""
-    value = getattr(settings, "AUTOMATION", {}).get(key)
+    values = getattr(settings, "AUTOMATION", {})
+    if not isinstance(values, dict):
+        raise ImproperlyConfigured(f"AUTOMATION must be a dictionary, not {type(values).__name__}.")
+    value = values.get(key)
     return default if value in (None, "") else value
+
+
+def pipelines() -> list[str]:
+    """Return the modules of the job types that the project has."""
+    modules = _get("PIPELINES", [])
+    if isinstance(modules, str):
+        raise ImproperlyConfigured("AUTOMATION['PIPELINES'] must be a list of modules, not one.")
+    return list(modules)
 
 
 def api_token() -> str:

@@ -177,6 +177,7 @@ OBSERVABILITY = {
 
 HERE = ",".join(f"{name}:{env.str('PORT', default='8000')}" for name in ("localhost", "127.0.0.1"))
 AUTOMATION = {
+    "PIPELINES": ["automation.pipelines.notion_vercel", "automation.pipelines.site_check"],
     "API_TOKEN": secret("AUTOMATION_TOKEN"),
     "SITE_CHECK_HOSTS": words(env.str("SITE_CHECK_HOSTS", default=HERE)),
     "NOTION_TOKEN": secret("NOTION_TOKEN"),
