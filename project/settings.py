@@ -166,6 +166,7 @@ LOGGING = {
         # To the queue a job that failed is a task that succeeded; the job says by itself how it ended.
         # A handler's level, since the worker sets that of the logger.
         "django_tasks": {"handlers": ["warnings"], "propagate": False},
+        "django.tasks": {"handlers": ["warnings"], "propagate": False},  # the same since Django 6.0
         # The client's line per request of a job.
         "httpx2": {"level": "WARNING"},
     },
