@@ -50,7 +50,7 @@ LOOKED_AT = (
     "prometheus ",
     "pip install ",
     "python3.11 -m venv ",
-    ". .venv/",
+    ". ",
     ".venv/bin/python ",
 )
 
