@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from automation import clients, conf, engine, jobs, registry
+from automation import clients, engine, jobs, registry
 from automation.admin.base import BoundedPaginator
 from automation.api import api
 from automation.api.listing import Page

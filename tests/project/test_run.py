@@ -183,7 +183,8 @@ def test_what_has_a_key_is_not_stood_in_for_and_the_traffic_spends_no_money_ther
 def test_other_commands_get_the_environment_of_the_site_from_a_file(used_checkout):
     file = used_checkout / "var" / "environment"
     with started(used_checkout, TRAFFIC="0") as terminal:
-        shell = ["sh", "-c", f". {file}; exec {sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"]
+        show = "import json, os; print(json.dumps(dict(os.environ)))"
+        shell = ["sh", "-c", f". {file}; exec {sys.executable} -c '{show}'"]
         seen = json.loads(subprocess.check_output(shell, env={}, timeout=30))
         expected = part(used_checkout, "db_worker").environ()
         assert {"DEBUG", "PORT", "SECRET_KEY", "NOTION_TOKEN", "DEPLOYMENT_ADDRESS", "AI_MODELS"} <= seen.keys()
