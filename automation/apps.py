@@ -1,6 +1,7 @@
 """What is connected when Django starts; nothing here touches the database."""
 
 from django.apps import AppConfig
+from django.core import checks as django_checks
 
 
 class AutomationConfig(AppConfig):
@@ -8,11 +9,13 @@ class AutomationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from automation import pipelines, registry  # noqa: F401  (importing pipelines registers the job types)
+        from automation import checks, pipelines, registry  # noqa: F401  (importing pipelines registers the job types)
         from automation.clients import Notion
         from automation.models import AIRequest, Job, Step
         from observability.metrics import expect_labels
         from observability.tracking import track_ai_requests, track_jobs, track_steps
+
+        django_checks.register(checks.check_settings, "automation")
 
         track_jobs(Job, created="waiting_since", duration="duration", heartbeat="heartbeat_at", cost=Job.ai_cost)
         track_steps(Step)
