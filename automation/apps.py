@@ -1,6 +1,9 @@
 """What is connected when Django starts; nothing here touches the database."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
+from django.core import checks as django_checks
 
 
 class AutomationConfig(AppConfig):
@@ -8,7 +11,7 @@ class AutomationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from automation import pipelines, registry  # noqa: F401  (importing pipelines registers the job types)
+        from automation import checks, conf
         from automation.clients import Notion
         from automation.models import AIRequest, Job, Step
         from observability.metrics import expect_labels
@@ -23,4 +26,8 @@ class AutomationConfig(AppConfig):
             reasoning_tokens="reasoning_tokens",
             time_to_first_token="time_to_first_token",  # noqa: S106  # a field
         )
-        expect_labels(job_type=registry.names(), step=registry.step_names(), operation=Notion.operations)
+        expect_labels(operation=Notion.operations)
+        for check in checks.ALL:
+            django_checks.register(check, "automation")
+        for module in conf.pipelines():
+            import_module(module)  # which registers the job types

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from automation import registry
+from automation import coroutines, registry
 from automation.errors import Failure, describe, storable
 from automation.leases import Cancelled, Lost, hold, kept
 from automation.models import Job, JobStatus, Step
@@ -47,6 +47,10 @@ class Run:
         """Keep at once how far this step has come, as `noted` for the next try at it; its end puts the output there."""
         self.noted = value
         Step.objects.filter(pk=self.step.pk).update(output=value)
+
+    async def anote(self, value: Any) -> None:
+        """`note()` for an async step."""
+        await sync_to_async(self.note)(value)
 
     def checkpoint(self) -> None:
         """Stop here when the job was cancelled or given to another worker; cheap enough for each turn of a loop."""
@@ -159,7 +163,7 @@ class Attempt:
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    return (async_to_sync(function) if iscoroutinefunction(function) else function)(*arguments)
+    return coroutines.wait_for(function, *arguments) if iscoroutinefunction(function) else function(*arguments)
 
 
 def _plain(value: Any) -> Any:

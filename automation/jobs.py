@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DataError, IntegrityError, transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from automation import registry
@@ -56,7 +56,7 @@ def cancel_job(job: Job) -> bool:
     """Cancel a pending job now and a running one at its next checkpoint; False when it has ended already."""
     # first the request, then the transition: whoever takes the job or gives it back in between sees the request
     active = Job.objects.filter(pk=job.pk, status__in=[JobStatus.PENDING, JobStatus.RUNNING])
-    asked = active.update(cancel_requested_at=Now())
+    asked = active.update(cancel_requested_at=Coalesce("cancel_requested_at", Now()))
     transition(job, JobStatus.CANCELLED, come_from=JobStatus.PENDING, finished_at=timezone.now())
     return bool(asked)
 

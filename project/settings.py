@@ -166,6 +166,7 @@ LOGGING = {
         # To the queue a job that failed is a task that succeeded; the job says by itself how it ended.
         # A handler's level, since the worker sets that of the logger.
         "django_tasks": {"handlers": ["warnings"], "propagate": False},
+        "django.tasks": {"handlers": ["warnings"], "propagate": False},  # the same since Django 6.0
         # The client's line per request of a job.
         "httpx2": {"level": "WARNING"},
     },
@@ -177,6 +178,7 @@ OBSERVABILITY = {
 
 HERE = ",".join(f"{name}:{env.str('PORT', default='8000')}" for name in ("localhost", "127.0.0.1"))
 AUTOMATION = {
+    "PIPELINES": ["automation.pipelines.notion_vercel", "automation.pipelines.site_check"],
     "API_TOKEN": secret("AUTOMATION_TOKEN"),
     "SITE_CHECK_HOSTS": words(env.str("SITE_CHECK_HOSTS", default=HERE)),
     "NOTION_TOKEN": secret("NOTION_TOKEN"),
