@@ -357,3 +357,13 @@ def test_the_job_types_tell_what_their_payload_holds(by_token):
     assert types["site_check"]["steps"] == ["fetch_path"]
     assert types["site_check"]["payload"]["required"] == ["base_url", "paths"]
     assert types["site_check"]["payload"]["properties"]["paths"]["maxItems"] == 50
+
+
+def test_the_job_types_tell_which_models_there_are_and_which_is_taken(by_token, settings):
+    settings.AUTOMATION |= {"MODELS": ["gpt-5.5", "claude-sonnet-5"]}
+    types = {kind["name"]: kind for kind in by_token.get(TYPES).json()}
+
+    properties = types["notion_vercel"]["payload"]["properties"]
+    assert (properties["model"]["enum"], properties["model"]["default"]) == (["gpt-5.5", "claude-sonnet-5"], "gpt-5.5")
+    assert properties["target"]["enum"] == ["preview", "production"]
+    assert types["notion_vercel"]["payload"]["required"] == ["page", "project"]
