@@ -6,10 +6,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Field, Schema
-from pydantic import PlainSerializer
+from pydantic import ConfigDict, PlainSerializer
 
+from automation.conf import site_check_hosts
 from automation.models import AIRequestStatus, Job, JobStatus, StepStatus
 
+EXAMPLE_HOST = next(iter(site_check_hosts()), "localhost:8000")
 USD = Annotated[Decimal, PlainSerializer(lambda usd: f"{usd:f}", return_type=str)]  # never as 1E-7
 
 
@@ -30,6 +32,15 @@ class FieldError(Schema):
 
 class FieldErrors(Schema):
     detail: list[FieldError]
+
+
+class StartIn(Schema):
+    """What to start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job_type: str = Field(max_length=100, examples=["site_check"])
+    payload: dict[str, Any] = Field(examples=[{"base_url": f"http://{EXAMPLE_HOST}", "paths": ["/"]}])
 
 
 class JobType(Schema):
@@ -55,6 +66,7 @@ class AIRequestOut(Schema):
     provider: str
     model: str
     status: AIRequestStatus
+    error: str = Field(description="Why it failed; empty otherwise.")
     input_tokens: int = Field(description="All that is billed, as are the output tokens.")
     output_tokens: int
     cached_input_tokens: int = Field(description="Among the input tokens.")
