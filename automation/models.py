@@ -164,6 +164,7 @@ class AIRequest(models.Model):
     provider = models.CharField(max_length=32, blank=True, default="")
     model = models.CharField(max_length=200)
     status = models.CharField(max_length=16, choices=Status.choices)
+    error = models.TextField(blank=True, default="", help_text="Why it failed.")
     input_tokens = models.PositiveIntegerField(default=0, help_text="All that is billed.")
     output_tokens = models.PositiveIntegerField(default=0, help_text="All that is billed.")
     cached_input_tokens = models.PositiveIntegerField(default=0, help_text="Among the input.")

@@ -55,6 +55,7 @@ class AIRequestOut(Schema):
     provider: str
     model: str
     status: AIRequestStatus
+    error: str = Field(description="Why it failed; empty otherwise.")
     input_tokens: int = Field(description="All that is billed, as are the output tokens.")
     output_tokens: int
     cached_input_tokens: int = Field(description="Among the input tokens.")

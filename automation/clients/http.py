@@ -55,6 +55,7 @@ class ServiceError(Failure):
         under = f" (request {request_id})" if request_id else ""
         super().__init__(f"{call} failed: {reason}{under}", retriable=retriable, retry_after=retry_after)
         self.call = call
+        self.reason = reason
         self.status = status
         self.request_id = request_id
         self.without_effect = without_effect

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import httpx2
 
 from automation import conf
-from automation.clients.http import CODE, Deadline, Service, Sleep, TimedOut, timeouts, tls
+from automation.clients.http import CODE, Deadline, Service, ServiceError, Sleep, TimedOut, timeouts, tls
 from automation.errors import storable
 from automation.models import AIRequest, AIRequestStatus, Job
 from observability.http import AICall, instrument
@@ -109,27 +109,28 @@ class LLM(Service):
 
     @contextmanager
     def _recorded(self, job: Job | None) -> Iterator[None]:
-        """Save what the HTTP request within the block has cost, also when the block raises."""
+        """Save what the HTTP request within the block has cost, and why it failed when the block raises."""
         self._calls.clear()
-        fault: AIRequestStatus | None = AIRequestStatus.ERROR
+        fault: BaseException | None = None
         try:
             yield
-            fault = None
-        except TimedOut:
-            fault = AIRequestStatus.TIMEOUT
+        except BaseException as exc:
+            fault = exc
             raise
         finally:
             for call in self._calls:
                 self._save(job, call, fault)
 
-    def _save(self, job: Job | None, call: AICall, fault: AIRequestStatus | None) -> None:
+    def _save(self, job: Job | None, call: AICall, fault: BaseException | None) -> None:
         """To the HTTP client an answer that we could not use, or not wait for, is a good one."""
         tokens = call.usage
+        failed = AIRequestStatus.TIMEOUT if isinstance(fault, TimedOut) else AIRequestStatus.ERROR
         AIRequest.objects.create(
             job=job,
             provider=self.provider,
             model=storable(call.model)[:200],
-            status=fault if fault and call.status == AIRequestStatus.SUCCESS else call.status,
+            status=failed if fault and call.status == AIRequestStatus.SUCCESS else call.status,
+            error=_reason(fault) if fault else "",
             input_tokens=tokens.input_tokens or 0,
             output_tokens=tokens.output_tokens or 0,
             cached_input_tokens=tokens.cached_input_tokens or 0,
@@ -151,6 +152,13 @@ class LLM(Service):
     def _read_event(self, event: dict[str, Any]) -> tuple[str, str]:
         """Return the same of one event; raises Told where it tells of an error."""
         raise NotImplementedError
+
+
+def _reason(fault: BaseException) -> str:
+    """Return why a request failed; of what a listener raised its class only, as it may quote the answer."""
+    if isinstance(fault, ServiceError):
+        return storable(fault.reason[:1].upper() + fault.reason[1:])
+    return f"Ended by whoever listened ({type(fault).__name__})"
 
 
 class Told(Exception):

@@ -195,7 +195,8 @@ def test_a_job_is_shown_with_its_result_its_steps_and_its_ai_requests(by_token, 
     now = timezone.now()
     priced = {"cost": Decimal("0.0123"), "input_tokens": 10, "cached_input_tokens": 4, "provider": "openai"}
     AIRequest.objects.create(job=job, model="gpt-4", status="success", created_at=now, **priced)
-    AIRequest.objects.create(job=job, model="gpt-5", status="timeout", created_at=now - timedelta(minutes=1), cost=0)
+    late = {"created_at": now - timedelta(minutes=1), "error": "It took too long (ReadTimeout)"}
+    AIRequest.objects.create(job=job, model="gpt-5", status="timeout", cost=0, **late)
 
     shown = by_token.get(f"{JOBS}/{job.id}").json()
 
@@ -211,6 +212,7 @@ def test_a_job_is_shown_with_its_result_its_steps_and_its_ai_requests(by_token, 
         ("gpt-5", "", "0.00000000", 0),
         ("gpt-4", "openai", "0.01230000", 4),
     ]
+    assert [request["error"] for request in shown["ai_requests"]] == ["It took too long (ReadTimeout)", ""]
     assert shown["cost"] == "0.01230000"
 
 
