@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from automation import registry
 from automation.errors import IdempotencyKeyTaken, InvalidPayload, NotEnded
-from automation.models import Job, JobStatus
+from automation.models import MAX_ID, Job, JobStatus
 from automation.tasks import enqueue
+from observability import correlation
 from observability.tracking import transition
 
 NOT_STORABLE = "holds what the database cannot: a NUL character, or half a surrogate pair"
@@ -21,7 +22,6 @@ def create_job(
     payload: object,
     *,
     started_by: AbstractBaseUser | None = None,
-    request_id: str = "",
     idempotency_key: str | None = None,
     queued: bool = True,
 ) -> Job:
@@ -30,7 +30,7 @@ def create_job(
     The same `idempotency_key` gives the same job again, or raises IdempotencyKeyTaken when that one has another type
     or payload. `queued=False` is for a caller that runs the job by itself.
     """
-    job = _new_job(name, payload, started_by, request_id)
+    job = _new_job(name, payload, started_by)
     if idempotency_key is None:
         return _insert(job, queued)
     job.idempotency_key = idempotency_key
@@ -40,14 +40,14 @@ def create_job(
     return found
 
 
-def retry_job(job: Job, *, started_by: AbstractBaseUser | None = None, request_id: str = "") -> Job:
+def retry_job(job: Job, *, started_by: AbstractBaseUser | None = None) -> Job:
     """Return the new job that tries a failed or cancelled one again, from its first step on.
 
     There is one at most for each job, which can be tried again in turn. Raises NotEnded, and what `create_job` raises.
     """
     if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         raise NotEnded(f"Only a job that failed or was cancelled can be tried again; this one is {job.status}.")
-    again = _new_job(job.job_type, job.payload, started_by, request_id)
+    again = _new_job(job.job_type, job.payload, started_by)
     again.retry_of = job
     return _insert_once(again, True, retry_of=job)
 
@@ -61,12 +61,15 @@ def cancel_job(job: Job) -> bool:
     return bool(asked)
 
 
-def _new_job(name: str, payload: object, started_by: AbstractBaseUser | None, request_id: str) -> Job:
+def _new_job(name: str, payload: object, started_by: AbstractBaseUser | None) -> Job:
+    """Return it with the ids of the request or the job in which it is asked for."""
+    ids = correlation.current()
     return Job(
         job_type=name,
         payload=registry.get(name).validate(payload).model_dump(mode="json"),
         started_by=started_by,  # type: ignore[misc]  # which user model it is, the project says
-        request_id=request_id,
+        request_id=ids.get("request_id", "")[:MAX_ID],
+        trace_id=ids.get("trace_id", "")[:MAX_ID],
     )
 
 

@@ -23,7 +23,7 @@ def exemplar(**ids: object) -> AbstractContextManager[None]:
 
 def current() -> dict[str, str]:
     """The ids that hold here, except for those of the request and the step, and the trace that Sentry samples."""
-    around = correlation.around()
+    around = correlation.ids.get()
     if not around and correlation.SENTRY not in modules:
         return {}
     ids = {name: value for name, value in around.items() if name not in LEFT_OUT}

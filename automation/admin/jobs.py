@@ -25,7 +25,6 @@ from automation.admin.base import History, ValueFilter
 from automation.admin.rows import AIRequestInline, StepInline
 from automation.errors import Failure
 from automation.models import AIRequest, Job, JobStatus
-from automation.request_ids import request_id
 
 ACTIVE = [JobStatus.PENDING, JobStatus.RUNNING]
 ENDED_BADLY = [JobStatus.FAILED, JobStatus.CANCELLED]
@@ -298,6 +297,6 @@ class JobAdmin(JobColumns, History):
 
     def _retry(self, request: HttpRequest, job: Job) -> Job:
         user = cast(AbstractBaseUser, request.user)  # the admin lets nobody else in
-        again = jobs.retry_job(job, started_by=user, request_id=request_id(request))
+        again = jobs.retry_job(job, started_by=user)
         self.log_change(request, job, f"Tried again as {again.pk}.")
         return again

@@ -1,4 +1,4 @@
-"""The API as a whole: its documentation, its errors, and the request id on each answer."""
+"""The API as a whole: its documentation and its errors."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,16 +12,10 @@ from ninja.errors import AuthenticationError, ValidationError, ValidationErrorCo
 
 from automation.api.auth import SIGNED_IN, TOKEN
 from automation.errors import IdempotencyKeyTaken, InvalidPayload, NotEnded, UnknownJobType
-from automation.request_ids import HEADER, request_id
 
 
 class API(NinjaAPI):
-    """Tells with each answer under which id the request is kept, and of a wrong field where it is."""
-
-    def create_response(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = super().create_response(request, *args, **kwargs)
-        response[HEADER] = request_id(request)
-        return response
+    """Tells of a wrong field where it is."""
 
     def validation_error_from_error_contexts(self, contexts: list[ValidationErrorContext]) -> ValidationError:
         error = super().validation_error_from_error_contexts(contexts)

@@ -18,7 +18,6 @@ from automation.api.listing import JobFilter, Page, read_page
 from automation.api.schemas import Error, FieldErrors, JobDetail, JobOut, JobPage, JobType
 from automation.conf import site_check_hosts
 from automation.models import AIRequest, Job, Step
-from automation.request_ids import request_id
 
 EXAMPLE_HOST = next(iter(site_check_hosts()), "localhost:8000")
 # A string of RFC 8941, as the draft of the header has it, or what many clients send: the key without quotes.
@@ -50,7 +49,6 @@ def start(
             job_type,
             payload,
             started_by=caller(request),
-            request_id=request_id(request),
             idempotency_key=key and _unquoted(key),
         ),
     )
@@ -107,7 +105,7 @@ def retry(request: HttpRequest, response: HttpResponse, job_id: UUID) -> Status[
     one that the job type takes.
     """
     job = _find(job_id)
-    return _accepted(response, jobs.retry_job(job, started_by=caller(request), request_id=request_id(request)))
+    return _accepted(response, jobs.retry_job(job, started_by=caller(request)))
 
 
 @api.get("job-types", response={200: list[JobType], 401: Error}, url_name="job-types", summary="List job types")
