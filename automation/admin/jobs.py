@@ -16,12 +16,11 @@ from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import Truncator
 from django.views.decorators.http import require_POST
 
 from automation import jobs, registry
 from automation.admin import formats
-from automation.admin.base import History, ValueFilter
+from automation.admin.base import Columns, History, ValueFilter
 from automation.admin.rows import AIRequestInline, StepInline
 from automation.errors import Failure
 from automation.models import AIRequest, Job, JobStatus
@@ -77,26 +76,26 @@ def with_sums(rows: QuerySet[Job]) -> QuerySet[Job]:
     )
 
 
-class JobColumns:
+class JobColumns(Columns):
     """How a job is shown, in the list and on its page."""
 
-    @admin.display(description="id")
-    def short_id(self, job: Job) -> str:
-        """The beginning, by which it is found as well."""
-        return str(job.id)[:8]
+    @admin.display(description="job")
+    def label(self, job: Job) -> SafeString:
+        """The beginning of the id, by which it is found as well, and what kind it is of."""
+        return format_html('{} <span class="quiet">{}</span>', str(job.id)[:8], job.job_type)
 
     @admin.display(description="status")
     def state(self, job: Job) -> SafeString:
         asked = job.status in ACTIVE and job.cancel_requested_at
         return formats.status(job.status, f"{job.get_status_display()}{', asked to end' if asked else ''}")
 
-    @admin.display(description="status")
-    def state_and_problem(self, job: Job) -> SafeString:
-        return format_html("{}{}", self.state(job), formats.error(Truncator(job.error).chars(60)) if job.error else "")
+    @admin.display(description="cancel asked for")
+    def cancel_asked_for(self, job: Job) -> str | SafeString:
+        return formats.moment(job.cancel_requested_at)
 
-    @admin.display(description="took")
-    def took(self, job: Job) -> str:
-        return formats.seconds(job.duration)
+    @admin.display(description="heartbeat")
+    def heartbeat(self, job: Job) -> str | SafeString:
+        return formats.moment(job.heartbeat_at)
 
     @admin.display(description="waited in queue")
     def waited(self, job: Job) -> str:
@@ -122,10 +121,6 @@ class JobColumns:
     def of_request(self, job: Job) -> str | SafeString:
         """A link to all that this request started."""
         return _link(job.request_id, q=job.request_id) if job.request_id else formats.NONE
-
-    @admin.display(description="error")
-    def problem(self, job: Job) -> str | SafeString:
-        return formats.error(job.error)
 
     @admin.display(description="first tried as")
     def before(self, job: Job) -> str | SafeString:
@@ -156,7 +151,7 @@ def _page_link(key: UUID | None) -> str | SafeString:
 
 @admin.register(Job)
 class JobAdmin(JobColumns, History):
-    list_display = ["short_id", "job_type", "state_and_problem", "created_at", "took", "ai_cost", "starter"]
+    list_display = ["label", "state_in_short", "ai_cost", "took", "created", "starter"]
     list_filter = ["status", TypeFilter, StarterFilter, "created_at"]
     list_select_related = ["started_by"]
     search_fields = ["request_id"]
@@ -169,9 +164,9 @@ class JobAdmin(JobColumns, History):
             "Course",
             {
                 "fields": [
-                    ("created_at", "waited"),
-                    ("started_at", "finished_at"),
-                    ("attempts", "worker", "heartbeat_at"),
+                    ("created", "started", "finished"),
+                    ("waited", "cancel_asked_for"),
+                    ("attempts", "worker", "heartbeat"),
                 ]
             },
         ),
@@ -187,7 +182,12 @@ class JobAdmin(JobColumns, History):
         "took",
         "ai_cost",
         "tokens",
+        "created",
+        "started",
+        "finished",
         "waited",
+        "cancel_asked_for",
+        "heartbeat",
         "starter",
         "of_request",
         "before",

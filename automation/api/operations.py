@@ -26,8 +26,6 @@ KEY = r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--:<-\[\]-~]{1,255})$'
 STARTED = {202: JobOut, 400: Error, 401: Error, 403: Error, 404: Error, 413: Error, 422: FieldErrors}
 FOUND = {401: Error, 404: Error}
 CHANGED = {202: JobOut, 403: Error, 409: Error, **FOUND}
-# what is no UUID matches no address, so the site's own page answers
-NO_SUCH_PAGE = {"responses": {404: {"content": {"text/html": {"schema": {"type": "string"}}}}}}
 
 
 @api.post("start", response=STARTED, url_name="start", summary="Start a job")
@@ -65,7 +63,6 @@ def list_jobs(request: HttpRequest, filters: Query[JobFilter], page: Query[Page]
     response={200: JobDetail, **FOUND},
     url_name="job",
     summary="Look at a job",
-    openapi_extra=NO_SUCH_PAGE,
 )
 def show_job(request: HttpRequest, job_id: UUID) -> Job:
     """One job with its result, its steps and its AI requests, in the order of their time."""
@@ -79,7 +76,6 @@ def show_job(request: HttpRequest, job_id: UUID) -> Job:
     response=CHANGED,
     url_name="cancel",
     summary="Cancel a job",
-    openapi_extra=NO_SUCH_PAGE,
 )
 def cancel(request: HttpRequest, response: HttpResponse, job_id: UUID) -> Status[Job]:
     """End a pending job at once, and a running one at its next checkpoint. 409: it has ended already."""
@@ -96,7 +92,6 @@ def cancel(request: HttpRequest, response: HttpResponse, job_id: UUID) -> Status
     response={**CHANGED, 422: FieldErrors},
     url_name="retry",
     summary="Try a job again",
-    openapi_extra=NO_SUCH_PAGE,
 )
 def retry(request: HttpRequest, response: HttpResponse, job_id: UUID) -> Status[Job]:
     """Queue a new job with the type and payload of one that failed or was cancelled; the answer is the new one.

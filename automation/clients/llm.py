@@ -158,7 +158,7 @@ def _reason(fault: BaseException) -> str:
     """Return why a request failed; of what a listener raised its class only, as it may quote the answer."""
     if isinstance(fault, ServiceError):
         return storable(fault.reason[:1].upper() + fault.reason[1:])
-    return f"Ended by whoever listened ({type(fault).__name__})"
+    return f"Ended before the answer was whole ({type(fault).__name__})"
 
 
 class Told(Exception):

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.django_db
 
 START, JOBS, TYPES = "/api/automation/start", "/api/automation/jobs", "/api/automation/job-types"
 OPENAPI, DOCS = "/api/automation/openapi.json", "/api/automation/docs"
+SOMETHING = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 
 
 @pytest.fixture
@@ -132,9 +133,52 @@ def test_the_documentation_is_open_while_debug_is_on(anyone, settings):
     assert [anyone.get(address).status_code for address in (DOCS, OPENAPI, JOBS)] == [200, 200, 401]
 
 
-@pytest.mark.parametrize(("address", "method"), [(START, "get"), (JOBS, "post"), (JOBS, "delete"), (TYPES, "post")])
-def test_other_methods_are_405(by_token, address, method):
-    assert getattr(by_token, method)(address).status_code == 405
+# Nowhere
+
+
+@pytest.mark.parametrize(
+    ("address", "method", "allowed"),
+    [
+        (START, "get", "POST"),
+        (JOBS, "post", "GET"),
+        (JOBS, "delete", "GET"),
+        (TYPES, "options", "GET"),
+        (DOCS, "post", "GET, HEAD"),
+    ],
+)
+def test_other_methods_are_405(by_token, anyone, address, method, allowed):
+    for client in (by_token, anyone):
+        answer = getattr(client, method)(address, headers={"X-Request-ID": "mine"})
+
+        assert (answer.status_code, answer["Allow"], answer["X-Request-ID"]) == (405, allowed, "mine")
+        assert answer.json() == {"detail": f"This address takes {allowed} only."}
+
+
+@pytest.mark.parametrize("method", ["get", "post", "delete"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "start/",
+        "jobs/",
+        "jobs/xyz",
+        f"jobs/{SOMETHING.replace('-', '')}",
+        f"jobs/{SOMETHING}/",
+        "jobs/a%2Fb",
+        "no/such%0Apath",
+    ],
+)
+def test_an_address_that_there_is_not_is_404(by_token, anyone, path, method):
+    for client in (by_token, anyone):
+        answer = getattr(client, method)(f"/api/automation/{path}", headers={"X-Request-ID": "mine"})
+
+        assert (answer.status_code, answer["X-Request-ID"]) == (404, "mine")
+        assert answer.json() == {"detail": "There is nothing at this address."}
+
+
+def test_the_documentation_tells_the_id_of_its_request(by_token):
+    for address in (DOCS, OPENAPI):
+        assert by_token.get(address, headers={"X-Request-ID": "mine"})["X-Request-ID"] == "mine"
 
 
 # The documentation

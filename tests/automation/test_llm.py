@@ -282,7 +282,7 @@ def test_whoever_listens_may_end_it(complete, services, model):
     with pytest.raises(Enough):
         complete(model, watch=enough)
     row = AIRequest.objects.get()
-    assert (row.status, row.error) == ("error", "Ended by whoever listened (Enough)")
+    assert (row.status, row.error) == ("error", "Ended before the answer was whole (Enough)")
     assert len(services.requests()) == 1
 
 
