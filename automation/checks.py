@@ -1,15 +1,78 @@
-"""System checks: a project whose jobs cannot be queued, or whose workers do not look after each other's jobs."""
+"""System checks: settings that cannot work, jobs that cannot be queued, workers that see to nobody's jobs."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 from django_tasks_db import DatabaseBackend
 from django_tasks_db.compat import DEFAULT_TASK_BACKEND_ALIAS, InvalidTaskBackend, task_backends
 
+from automation.conf import DEFAULTS, is_set
+
 QUEUE = "django_tasks_db"
+SECRETS = ("TOKEN", "KEY", "SECRET")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _is_whole(value: object) -> bool:
+    return _is_number(value) and isinstance(value, int)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(map(_is_text, value))
+
+
+# By the type of the default: what is wanted, in words and as a test.
+KINDS: dict[type, tuple[str, Callable[[object], bool]]] = {
+    float: ("a number of seconds above 0", _is_number),
+    int: ("a whole number above 0", _is_whole),
+    str: ("a string", _is_text),
+    list: ("a list of strings", _is_list),
+}
+
+
+def check_settings(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """AUTOMATION is a dictionary, of known keys, with values of their kinds."""
+    values = getattr(settings, "AUTOMATION", {})
+    if not isinstance(values, dict):
+        yield Error(
+            f"AUTOMATION must be a dictionary, not {type(values).__name__}.",
+            hint='Write AUTOMATION = {"LEASE_SECONDS": 60}, or leave it out.',
+            id="automation.E001",
+        )
+        return
+    for key, value in values.items():
+        if key not in DEFAULTS:
+            yield _unknown_key(key)
+        elif is_set(value):
+            yield from _wrong_value(key, value)
+
+
+def _unknown_key(key: object) -> Error:
+    close = get_close_matches(str(key).upper(), DEFAULTS, n=1, cutoff=0.8)
+    hint = f"Did you mean {close[0]!r}?" if close else f"The keys are {', '.join(DEFAULTS)}."
+    return Error(f"AUTOMATION has no key {key!r}.", hint=hint, id="automation.E002")
+
+
+def _wrong_value(key: str, value: object) -> Iterator[Error]:
+    wanted, fits = KINDS[type(DEFAULTS[key])]
+    if not fits(value):
+        is_secret = any(word in key for word in SECRETS)
+        shown = f"the {type(value).__name__} that it is" if is_secret else repr(value)
+        hint = f"Leave it out for the default, {DEFAULTS[key]!r}."
+        yield Error(f"AUTOMATION[{key!r}] must be {wanted}, not {shown}.", hint=hint, id="automation.E003")
 
 
 def check_queue(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
@@ -18,7 +81,7 @@ def check_queue(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
         yield Error(
             "The default of TASKS is no queue in the database: no job can be started.",
             hint='Set TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}.',
-            id="automation.E001",
+            id="automation.E004",
         )
 
 
@@ -36,7 +99,7 @@ def check_apps(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
         yield Error(
             f"INSTALLED_APPS does not contain {QUEUE!r}: jobs have no queue, and no worker.",
             hint=f"Put {QUEUE!r} after 'automation', and migrate.",
-            id="automation.E002",
+            id="automation.E005",
         )
     elif names.index(QUEUE) < names.index("automation"):
         yield checks.Warning(
@@ -46,4 +109,4 @@ def check_apps(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-ALL = (check_queue, check_apps)
+ALL = (check_settings, check_queue, check_apps)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from automation import clients, engine, jobs, registry
+from automation import clients, conf, engine, jobs, registry
 from automation.admin.base import BoundedPaginator
 from automation.api import api
 from automation.api.listing import Page
@@ -103,8 +103,7 @@ def test_every_setting_is_there_with_its_default():
         code_in(key)[0]: ast.literal_eval(code_in(default)[0])
         for key, default, _ in rows("docs/automation.md", "key", "default", "meaning")
     }
-    read = re.findall(r'_get\("(\w+)", (.+?)\)', (ROOT / "automation" / "conf.py").read_text())
-    assert stated == {key: ast.literal_eval(default) for key, default in read}
+    assert stated == conf.DEFAULTS
 
 
 def test_every_operation_and_parameter_of_the_api_is_on_the_page():
