@@ -19,8 +19,8 @@ STORED = HEADER.lower()  # by response.headers, whose own way of storing takes 0
 is_well_formed = re.compile(r"[\w.:/+=@~-]{1,128}", re.ASCII).fullmatch
 END = object()
 
-chance = Random()  # noqa: S311  # nothing secret, and a third of the time of os.urandom; not what a host may seed
-os.register_at_fork(after_in_child=chance.seed)
+_chance = Random()  # noqa: S311  # nothing secret, and a third of the time of os.urandom; not what a host may seed
+os.register_at_fork(after_in_child=_chance.seed)
 
 GetResponse = Callable[[HttpRequest], Any]
 
@@ -66,9 +66,14 @@ class RequestIDMiddleware:
 def identify(request: HttpRequest) -> str:
     """The id that the request has now: what a log line holds is never the client's unless it is well-formed."""
     given = request.META.get("HTTP_X_REQUEST_ID")
-    request_id = given if given and is_well_formed(given) else chance.getrandbits(128).to_bytes(16).hex()
+    request_id = given if given and is_well_formed(given) else new_id()
     request.request_id = request_id  # type: ignore[attr-defined]
     return request_id
+
+
+def new_id() -> str:
+    """32 hexadecimal digits."""
+    return _chance.getrandbits(128).to_bytes(16).hex()
 
 
 def bind_stream(response: Any, request_id: str) -> HttpResponseBase:
