@@ -1,5 +1,7 @@
 """What can be asked for: a job, its end, another try at it."""
 
+import logging
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -13,6 +15,8 @@ from automation.models import MAX_ID, Job, JobStatus
 from automation.tasks import enqueue
 from observability import correlation
 from observability.tracking import transition
+
+logger = logging.getLogger(__name__)
 
 NOT_STORABLE = "holds what the database cannot: a NUL character, or half a surrogate pair"
 
@@ -79,9 +83,16 @@ def _insert(job: Job, queued: bool) -> Job:
             if queued:
                 enqueue(job)
             job.save(force_insert=True)
+            transaction.on_commit(partial(_log, job), robust=True)
     except DataError:  # PostgreSQL refuses characters that JSON can write
         raise InvalidPayload([{"type": "not_storable", "loc": [], "msg": NOT_STORABLE}]) from None
     return job
+
+
+def _log(job: Job) -> None:
+    """Join the request and its job in the log, which goes on with the worker's lines."""
+    with correlation.bound(job_id=job.pk):
+        logger.info("Job %s (%s): %s.", job.pk, job.job_type, job.status)
 
 
 def _insert_once(job: Job, queued: bool, **unique: Any) -> Job:
