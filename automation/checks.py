@@ -15,6 +15,7 @@ from django_tasks_db.compat import DEFAULT_TASK_BACKEND_ALIAS, InvalidTaskBacken
 from automation.conf import DEFAULTS, is_set
 
 QUEUE = "django_tasks_db"
+MIDDLEWARE = "observability.request_ids.RequestIDMiddleware"
 SECRETS = ("TOKEN", "KEY", "SECRET")
 
 
@@ -109,4 +110,14 @@ def check_apps(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-ALL = (check_settings, check_queue, check_apps)
+def check_request_ids(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """Jobs lead back to their requests."""
+    if MIDDLEWARE not in settings.MIDDLEWARE:
+        yield checks.Warning(
+            "MIDDLEWARE does not contain RequestIDMiddleware: no job keeps the id of the request that started it.",
+            hint=f"Put {MIDDLEWARE!r} after MetricsMiddleware.",
+            id="automation.W002",
+        )
+
+
+ALL = (check_settings, check_queue, check_apps, check_request_ids)

@@ -18,7 +18,7 @@ from automation.errors import Failure, describe, storable
 from automation.leases import Cancelled, Lost, hold, kept
 from automation.models import Job, JobStatus, Step
 from automation.transitions import finish_job, finish_step, start_job, start_step
-from observability.exemplars import exemplar
+from observability.correlation import bound
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,8 @@ class Attempt:
         self.run.step, self.run.noted = step, self.noted.get((kind.name, detail))
         self.watch(step)
         try:
-            output = self.try_out(kind, step, item)
+            with bound(step=kind.name):
+                output = self.try_out(kind, step, item)
             ended = finish_step(step, Step.Status.SUCCESS, duration=_since(clock), output=output)
         except BaseException as exc:
             finish_step(step, Step.Status.FAILED, duration=_since(clock), error=describe(exc))
@@ -191,7 +192,7 @@ def run(job: Job, watch: Watch = _ignore) -> Job:
     `watch` is called with each step when it begins and when it ends. KeyboardInterrupt and SystemExit go on to the
     caller, who has the job still and says what becomes of it.
     """
-    with exemplar(job_id=job.pk):
+    with bound(job_id=job.pk, request_id=job.request_id):
         if start_job(job):
             with kept(job):
                 _execute(job, watch)

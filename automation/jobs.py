@@ -1,5 +1,7 @@
 """What can be asked for: a job, its end, another try at it."""
 
+import logging
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -9,9 +11,12 @@ from django.utils import timezone
 
 from automation import registry
 from automation.errors import IdempotencyKeyTaken, InvalidPayload, NotEnded
-from automation.models import Job, JobStatus
+from automation.models import MAX_ID, Job, JobStatus
 from automation.tasks import enqueue
+from observability import correlation
 from observability.tracking import transition
+
+logger = logging.getLogger(__name__)
 
 NOT_STORABLE = "holds what the database cannot: a NUL character, or half a surrogate pair"
 
@@ -21,7 +26,6 @@ def create_job(
     payload: object,
     *,
     started_by: AbstractBaseUser | None = None,
-    request_id: str = "",
     idempotency_key: str | None = None,
     queued: bool = True,
 ) -> Job:
@@ -30,7 +34,7 @@ def create_job(
     The same `idempotency_key` gives the same job again, or raises IdempotencyKeyTaken when that one has another type
     or payload. `queued=False` is for a caller that runs the job by itself.
     """
-    job = _new_job(name, payload, started_by, request_id)
+    job = _new_job(name, payload, started_by)
     if idempotency_key is None:
         return _insert(job, queued)
     job.idempotency_key = idempotency_key
@@ -40,14 +44,14 @@ def create_job(
     return found
 
 
-def retry_job(job: Job, *, started_by: AbstractBaseUser | None = None, request_id: str = "") -> Job:
+def retry_job(job: Job, *, started_by: AbstractBaseUser | None = None) -> Job:
     """Return the new job that tries a failed or cancelled one again, from its first step on.
 
     There is one at most for each job, which can be tried again in turn. Raises NotEnded, and what `create_job` raises.
     """
     if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         raise NotEnded(f"Only a job that failed or was cancelled can be tried again; this one is {job.status}.")
-    again = _new_job(job.job_type, job.payload, started_by, request_id)
+    again = _new_job(job.job_type, job.payload, started_by)
     again.retry_of = job
     return _insert_once(again, True, retry_of=job)
 
@@ -61,12 +65,15 @@ def cancel_job(job: Job) -> bool:
     return bool(asked)
 
 
-def _new_job(name: str, payload: object, started_by: AbstractBaseUser | None, request_id: str) -> Job:
+def _new_job(name: str, payload: object, started_by: AbstractBaseUser | None) -> Job:
+    """Return it with the ids of the request or the job in which it is asked for."""
+    ids = correlation.current()
     return Job(
         job_type=name,
         payload=registry.get(name).validate(payload).model_dump(mode="json"),
         started_by=started_by,  # type: ignore[misc]  # which user model it is, the project says
-        request_id=request_id,
+        request_id=ids.get("request_id", "")[:MAX_ID],
+        trace_id=ids.get("trace_id", "")[:MAX_ID],
     )
 
 
@@ -76,9 +83,16 @@ def _insert(job: Job, queued: bool) -> Job:
             if queued:
                 enqueue(job)
             job.save(force_insert=True)
+            transaction.on_commit(partial(_log, job), robust=True)
     except DataError:  # PostgreSQL refuses characters that JSON can write
         raise InvalidPayload([{"type": "not_storable", "loc": [], "msg": NOT_STORABLE}]) from None
     return job
+
+
+def _log(job: Job) -> None:
+    """Join the request and its job in the log, which goes on with the worker's lines."""
+    with correlation.bound(job_id=job.pk):
+        logger.info("Job %s (%s): %s.", job.pk, job.job_type, job.status)
 
 
 def _insert_once(job: Job, queued: bool, **unique: Any) -> Job:

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+MAX_ID = 128  # characters of an id that others made
+
 
 class JobStatus(models.TextChoices):
     """The states of a job; the last three are final."""
@@ -61,7 +63,16 @@ class Job(models.Model):
         related_name="automation_jobs",
         db_index=False,  # automation_job_by_user begins with it
     )
-    request_id = models.CharField(max_length=128, blank=True, default="", help_text="Of the request that started it.")
+    request_id = models.CharField(
+        max_length=MAX_ID, blank=True, default="", help_text="Of the request that started it."
+    )
+    trace_id = models.CharField(
+        max_length=MAX_ID,
+        blank=True,
+        default="",
+        help_text="Of Sentry; its worker's, or else its request's.",
+    )
+    sentry_event_id = models.CharField(max_length=32, blank=True, default="", help_text="Of the error in Sentry.")
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
     retry_of = models.OneToOneField(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retry", help_text="The job before."
@@ -177,7 +188,9 @@ class AIRequest(models.Model):
     time_to_first_token = models.FloatField(
         "seconds to the first token", null=True, blank=True, help_text="Of a stream."
     )
-    request_id = models.CharField(max_length=128, blank=True, default="", help_text="The provider's, for its support.")
+    request_id = models.CharField(
+        max_length=MAX_ID, blank=True, default="", help_text="The provider's, for its support."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

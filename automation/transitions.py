@@ -8,7 +8,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from automation.leases import worker_name
-from automation.models import Job, JobStatus, Step, StepStatus
+from automation.models import MAX_ID, Job, JobStatus, Step, StepStatus
+from observability import correlation
 from observability.tracking import transition
 
 
@@ -19,6 +20,7 @@ def start_job(job: Job) -> bool:
         "worker": worker_name(),
         "heartbeat_at": Now(),
         "started_at": job.started_at or timezone.now(),
+        "trace_id": correlation.current().get("trace_id", job.trace_id)[:MAX_ID],
     }
     still = {"attempts": job.attempts, "cancel_requested_at": None}
     return transition(job, JobStatus.RUNNING, come_from=JobStatus.PENDING, where=still, **start)

@@ -24,7 +24,7 @@ from automation.admin.base import Columns, History, ValueFilter
 from automation.admin.rows import AIRequestInline, StepInline
 from automation.errors import Failure
 from automation.models import AIRequest, Job, JobStatus
-from automation.request_ids import request_id
+from observability.conf import sentry_event_url
 
 ACTIVE = [JobStatus.PENDING, JobStatus.RUNNING]
 ENDED_BADLY = [JobStatus.FAILED, JobStatus.CANCELLED]
@@ -123,6 +123,12 @@ class JobColumns(Columns):
         """A link to all that this request started."""
         return _link(job.request_id, q=job.request_id) if job.request_id else formats.NONE
 
+    @admin.display(description="Sentry event")
+    def event(self, job: Job) -> str | SafeString:
+        if url := sentry_event_url(job.sentry_event_id):
+            return format_html('<a href="{}">{}</a>', url, job.sentry_event_id)
+        return job.sentry_event_id or formats.NONE
+
     @admin.display(description="first tried as")
     def before(self, job: Job) -> str | SafeString:
         return _page_link(job.retry_of_id)
@@ -173,7 +179,14 @@ class JobAdmin(JobColumns, History):
         ),
         (
             "Where it came from",
-            {"fields": [("starter", "of_request"), ("id", "idempotency_key"), ("before", "after")]},
+            {
+                "fields": [
+                    ("starter", "of_request"),
+                    ("trace_id", "event"),
+                    ("id", "idempotency_key"),
+                    ("before", "after"),
+                ]
+            },
         ),
         ("Payload and result", {"fields": ["payload_shown", "result_shown"]}),
     ]
@@ -191,6 +204,7 @@ class JobAdmin(JobColumns, History):
         "heartbeat",
         "starter",
         "of_request",
+        "event",
         "before",
         "after",
         "payload_shown",
@@ -298,6 +312,6 @@ class JobAdmin(JobColumns, History):
 
     def _retry(self, request: HttpRequest, job: Job) -> Job:
         user = cast(AbstractBaseUser, request.user)  # the admin lets nobody else in
-        again = jobs.retry_job(job, started_by=user, request_id=request_id(request))
+        again = jobs.retry_job(job, started_by=user)
         self.log_change(request, job, f"Tried again as {again.pk}.")
         return again

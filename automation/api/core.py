@@ -1,4 +1,4 @@
-"""The API as a whole: its documentation, its errors, and the request id on each answer."""
+"""The API as a whole: its documentation and its errors."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,7 +16,6 @@ from ninja.errors import AuthenticationError, ValidationError, ValidationErrorCo
 
 from automation.api.auth import SIGNED_IN, TOKEN
 from automation.errors import IdempotencyKeyTaken, InvalidPayload, NotEnded, UnknownJobType
-from automation.request_ids import HEADER, request_id
 
 NO_OBJECT = "Send a JSON object."
 WORDS = {
@@ -27,7 +26,7 @@ View = Callable[..., HttpResponse]
 
 
 class API(NinjaAPI):
-    """Answers in JSON wherever its addresses begin, with the id of each request; tells of a wrong field where it is."""
+    """Answers in JSON wherever its addresses begin, and tells of a wrong field where it is."""
 
     @property
     def urls(self) -> tuple[list[Any], str, str]:
@@ -68,7 +67,6 @@ def _in_json(view: View) -> View:
             allowed = response["Allow"]
             response = api.create_response(request, {"detail": f"This address takes {allowed} only."}, status=405)
             response["Allow"] = allowed
-        response[HEADER] = request_id(request)
         return response
 
     return answer

@@ -18,7 +18,6 @@ from automation.api.core import api
 from automation.api.listing import JobFilter, Page, read_page
 from automation.api.schemas import Error, FieldErrors, JobDetail, JobOut, JobPage, JobType, StartIn
 from automation.models import AIRequest, Job, Step
-from automation.request_ids import request_id
 
 # A string of RFC 8941, as the draft of the header has it, or what many clients send: the key without quotes.
 KEY = r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--:<-\[\]-~]{1,255})$'
@@ -57,7 +56,6 @@ def start(
             asked.job_type,
             asked.payload,
             started_by=caller(request),
-            request_id=request_id(request),
             idempotency_key=key,
         ),
     )
@@ -111,7 +109,7 @@ def retry(request: HttpRequest, response: HttpResponse, job_id: UUID) -> Status[
     one that the job type takes.
     """
     job = _find(job_id)
-    return _accepted(response, jobs.retry_job(job, started_by=caller(request), request_id=request_id(request)))
+    return _accepted(response, jobs.retry_job(job, started_by=caller(request)))
 
 
 @api.get("job-types", response={200: list[JobType], 401: Error}, url_name="job-types", summary="List job types")

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, PlainSerializer
 
 from automation.conf import site_check_hosts
 from automation.models import AIRequestStatus, Job, JobStatus, StepStatus
+from observability.conf import sentry_event_url
 
 EXAMPLE_HOST = next(iter(site_check_hosts()), "localhost:8000")
 USD = Annotated[Decimal, PlainSerializer(lambda usd: f"{usd:f}", return_type=str)]  # never as 1E-7
@@ -93,11 +94,18 @@ class JobOut(Schema):
     cancel_requested_at: datetime | None
     started_by: str | None = Field(description="Id of the user; null: by token or command.")
     request_id: str = Field(description="Of the request that started it; empty: by command.")
+    trace_id: str = Field(description="Of Sentry; empty: it is not in use.")
+    sentry_event_id: str = Field(description="Of the error in Sentry; empty: it got none.")
+    sentry_event_url: str = Field(description="Where that is; empty: SENTRY_EVENT_URL is not set.")
     retry_of: UUID | None = Field(description="The job before, which this one tries again.")
 
     @staticmethod
     def resolve_started_by(job: Job) -> str | None:
         return None if job.started_by_id is None else str(job.started_by_id)
+
+    @staticmethod
+    def resolve_sentry_event_url(job: Job) -> str:
+        return sentry_event_url(job.sentry_event_id)
 
     @staticmethod
     def resolve_retry_of(job: Job) -> UUID | None:

@@ -109,6 +109,24 @@ def test_a_job_is_shown_with_what_it_cost_and_where_it_came_from(admin_client, u
     assert "{ &quot;page&quot;: &quot;ü&quot; }" in page
 
 
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("https://sentry.example.com/?query={event_id}", '<a href="https://sentry.example.com/?query=e1">e1</a>'),
+        ("", "e1"),
+    ],
+    ids=["as a link", "where it is not known"],
+)
+def test_a_job_leads_to_its_trace_and_its_error_in_sentry(admin_client, job, settings, template, shown):
+    settings.OBSERVABILITY = settings.OBSERVABILITY | {"SENTRY_EVENT_URL": template}
+    Job.objects.filter(pk=job.pk).update(trace_id="c0ffee", sentry_event_id="e1")
+
+    page = admin_client.get(page_of(job))
+
+    assert "Trace id: c0ffee" in text(page)
+    assert f'<div class="readonly">{shown}</div>' in page.content.decode()
+
+
 def test_a_request_is_shown_with_why_it_failed_and_with_all_kinds_of_its_tokens(admin_client, job):
     asked = {"input_tokens": 9411, "cached_input_tokens": 8200, "cache_write_tokens": 1000, "time_to_first_token": 0.5}
     said = {"output_tokens": 2118, "reasoning_tokens": 640, "provider": "anthropic", "request_id": "req_011"}

@@ -47,6 +47,9 @@ def test_a_started_job_is_pending_and_queued(by_token, body):
         "cancel_requested_at": None,
         "started_by": None,
         "request_id": response["X-Request-ID"],
+        "trace_id": "",
+        "sentry_event_id": "",
+        "sentry_event_url": "",
         "retry_of": None,
     }
     assert response["Location"] == f"{JOBS}/{job.id}"

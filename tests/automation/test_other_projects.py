@@ -14,6 +14,7 @@ import json, django
 from django.conf import settings
 settings.configure(
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "observability", {apps}],
+    MIDDLEWARE={middleware},
     DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}}}, USE_TZ=True, **{options}
 )
 django.setup()
@@ -21,12 +22,13 @@ from automation import registry
 from django.core.checks import run_checks
 print(json.dumps([{{message.id: message.hint for message in run_checks(tags=["automation"])}}, registry.names()]))
 """
+MIDDLEWARE = ["observability.request_ids.RequestIDMiddleware"]
 QUEUE = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 
-def start(apps=("automation", "django_tasks_db"), **options):
+def start(apps=("automation", "django_tasks_db"), middleware=MIDDLEWARE, **options):
     """Set a small project up that has these apps and settings, run the checks, and list its job types."""
-    code = CODE.format(apps=", ".join(map(repr, apps)), options={"TASKS": QUEUE, **options})
+    code = CODE.format(apps=", ".join(map(repr, apps)), middleware=middleware, options={"TASKS": QUEUE, **options})
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PROMETHEUS_"))}
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
 
@@ -66,6 +68,11 @@ def test_without_the_app_of_the_queue_there_is_none():
 def test_the_worker_of_the_queue_alone_looks_after_nobody():
     hint = messages(apps=["django_tasks_db", "automation"])["automation.W001"]
     assert hint == "Put 'automation' before 'django_tasks_db', so that db_worker is the one of 'automation'."
+
+
+def test_without_the_middleware_for_request_ids_no_job_leads_to_its_request():
+    hint = "Put 'observability.request_ids.RequestIDMiddleware' after MetricsMiddleware."
+    assert messages(middleware=[]) == {"automation.W002": hint}
 
 
 @pytest.mark.parametrize(

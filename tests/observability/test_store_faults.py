@@ -325,7 +325,7 @@ def health_after_recording(site, models):
 
 
 def warnings(site):
-    return [line for line in site.log.splitlines() if "WARNING observability" in line]
+    return [line for line in site.lines() if (line["level"], line["logger"]) == ("WARNING", "observability")]
 
 
 def test_what_has_a_place_is_shown_when_the_disk_has_room_for_a_part_of_what_a_file_needs(folder, recorder):
