@@ -6,7 +6,6 @@ Each round times all in turn; the figures are medians over the rounds, in micros
 import logging
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from timeit import Timer
@@ -37,10 +36,8 @@ def logger(name: str, form: logging.Formatter, stream: TextIO) -> logging.Logger
     return made
 
 
-def works(stack: ExitStack) -> dict[tuple[str, str], Callable[[], object]]:
+def works(stream: TextIO) -> dict[tuple[str, str], Callable[[], object]]:
     """Every call to be timed, by who does it and what is logged."""
-    stack.enter_context(bound(request_id="4bf92f3577b34da6a3ce929d0e0e4736", job_id="7", step="fetch_path"))
-    stream = stack.enter_context(Path(os.devnull).open("w"))
     forms = {
         PLAIN: logging.Formatter(FORMAT),
         JSON: JsonFormatter(FORMAT),
@@ -56,8 +53,9 @@ def works(stack: ExitStack) -> dict[tuple[str, str], Callable[[], object]]:
 
 
 def microseconds() -> dict[tuple[str, str], float]:
-    with ExitStack() as stack:
-        timers = {key: Timer(call) for key, call in works(stack).items()}
+    ids = bound(request_id="4bf92f3577b34da6a3ce929d0e0e4736", job_id="7", step="fetch_path")
+    with Path(os.devnull).open("w") as stream, ids:
+        timers = {key: Timer(call) for key, call in works(stream).items()}
         rounds = [{key: timer.timeit(CALLS) for key, timer in timers.items()} for _ in range(ROUNDS)]
     return {key: median(one[key] for one in rounds) / CALLS * 1e6 for key in timers}
 

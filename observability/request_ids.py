@@ -66,14 +66,9 @@ class RequestIDMiddleware:
 def identify(request: HttpRequest) -> str:
     """The id that the request has now: what a log line holds is never the client's unless it is well-formed."""
     given = request.META.get("HTTP_X_REQUEST_ID")
-    request_id = given if given and is_well_formed(given) else new_id()
+    request_id = given if given and is_well_formed(given) else _chance.getrandbits(128).to_bytes(16).hex()
     request.request_id = request_id  # type: ignore[attr-defined]
     return request_id
-
-
-def new_id() -> str:
-    """32 hexadecimal digits."""
-    return _chance.getrandbits(128).to_bytes(16).hex()
 
 
 def bind_stream(response: Any, request_id: str) -> HttpResponseBase:

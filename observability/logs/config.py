@@ -26,15 +26,18 @@ def logging_config(
     Its handlers are ``console``, which the root logger has, and ``warnings``, which leaves out what is less than that;
     ``loggers`` go beside those of Django, or before them. It takes python-json-logger, of the extra ``logs``.
     """
-    handler = {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlation"]}
     to_root: dict[str, Any] = {"handlers": [], "propagate": True}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"correlation": {"()": "observability.logs.filters.CorrelationFilter"}},
         "formatters": {"line": {"()": "observability.logs.config.formatter", "debug": debug}},
-        "handlers": {"console": handler, "warnings": handler | {"level": "WARNING"}},
+        "handlers": {"console": _handler("NOTSET"), "warnings": _handler("WARNING")},
         "root": {"handlers": ["console"], "level": level.upper()},
         # Django's own handlers would repeat each line, in another form, or be silent with DEBUG off.
         "loggers": {"django": to_root, "django.server": to_root, **(loggers or {})},
     }
+
+
+def _handler(level: str) -> dict[str, Any]:
+    return {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlation"], "level": level}
