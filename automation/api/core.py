@@ -17,6 +17,11 @@ from ninja.errors import AuthenticationError, ValidationError, ValidationErrorCo
 from automation.api.auth import SIGNED_IN, TOKEN
 from automation.errors import IdempotencyKeyTaken, InvalidPayload, NotEnded, UnknownJobType
 
+NO_OBJECT = "Send a JSON object."
+WORDS = {
+    "extra_forbidden": "Unknown field. An idempotency key is sent as the header Idempotency-Key.",
+    "dict_type": NO_OBJECT,
+}
 View = Callable[..., HttpResponse]
 
 
@@ -35,9 +40,17 @@ class API(NinjaAPI):
         error = super().validation_error_from_error_contexts(contexts)
         for one in error.errors:
             source, *way = one["loc"]
-            if source == "query" and len(way) > 2:  # an item of a list: ninja names our own argument first
+            if source == "body" or (source == "query" and len(way) > 2):  # ninja names our own argument first
                 one["loc"] = (source, *way[1:])
+            one["msg"] = _sentence(one)
         return error
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """Return pydantic's words where there are none of ours, or of the validator that refused the value."""
+    if error["loc"] == ("body",):
+        return NO_OBJECT
+    return WORDS.get(error["type"]) or error.get("ctx", {}).get("error") or error["msg"]
 
 
 def _in_json(view: View) -> View:

@@ -7,21 +7,31 @@ from uuid import UUID
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from ninja import Body, Header, Query
+from ninja import Field, Header, Query
 from ninja.errors import HttpError
 from ninja.responses import Status
+from pydantic import AfterValidator
 
 from automation import jobs, registry
 from automation.api.auth import caller
 from automation.api.core import api
 from automation.api.listing import JobFilter, Page, read_page
-from automation.api.schemas import Error, FieldErrors, JobDetail, JobOut, JobPage, JobType
-from automation.conf import site_check_hosts
+from automation.api.schemas import Error, FieldErrors, JobDetail, JobOut, JobPage, JobType, StartIn
 from automation.models import AIRequest, Job, Step
 
-EXAMPLE_HOST = next(iter(site_check_hosts()), "localhost:8000")
 # A string of RFC 8941, as the draft of the header has it, or what many clients send: the key without quotes.
 KEY = r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--:<-\[\]-~]{1,255})$'
+WHERE_NEEDED = "where there are spaces, commas or semicolons among them"
+
+
+def _key(text: str) -> str:
+    """Return the key without its quotes."""
+    if not re.fullmatch(KEY, text):
+        raise ValueError(f"Give 1 to 255 printable characters of ASCII, in double quotes {WHERE_NEEDED}.")
+    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
+
+
+Key = Annotated[str, Field(json_schema_extra={"pattern": KEY}), AfterValidator(_key)]
 
 STARTED = {202: JobOut, 400: Error, 401: Error, 403: Error, 404: Error, 413: Error, 422: FieldErrors}
 FOUND = {401: Error, 404: Error}
@@ -32,9 +42,8 @@ CHANGED = {202: JobOut, 403: Error, 409: Error, **FOUND}
 def start(
     request: HttpRequest,
     response: HttpResponse,
-    job_type: Annotated[str, Body(max_length=100, examples=["site_check"])],
-    payload: Annotated[dict[str, Any], Body(examples=[{"base_url": f"http://{EXAMPLE_HOST}", "paths": ["/"]}])],
-    key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=KEY, description="As a UUID.")] = None,
+    asked: StartIn,
+    key: Annotated[Key | None, Header(alias="Idempotency-Key", description="As a UUID.")] = None,
 ) -> Status[Job]:
     """Queue a job for the workers; follow it by its id, or by the header Location.
 
@@ -44,10 +53,10 @@ def start(
     return _accepted(
         response,
         jobs.create_job(
-            job_type,
-            payload,
+            asked.job_type,
+            asked.payload,
             started_by=caller(request),
-            idempotency_key=key and _unquoted(key),
+            idempotency_key=key,
         ),
     )
 
@@ -120,7 +129,3 @@ def _find(job_id: UUID, *with_these: Prefetch) -> Job:
 def _accepted(response: HttpResponse, job: Job) -> Status[Job]:
     response["Location"] = reverse("automation:job", args=[job.pk])
     return Status(202, job)
-
-
-def _unquoted(key: str) -> str:
-    return re.sub(r"\\(.)", r"\1", key[1:-1]) if key.startswith('"') else key

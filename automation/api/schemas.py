@@ -6,11 +6,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Field, Schema
-from pydantic import PlainSerializer
+from pydantic import ConfigDict, PlainSerializer
 
+from automation.conf import site_check_hosts
 from automation.models import AIRequestStatus, Job, JobStatus, StepStatus
 from observability.conf import sentry_event_url
 
+EXAMPLE_HOST = next(iter(site_check_hosts()), "localhost:8000")
 USD = Annotated[Decimal, PlainSerializer(lambda usd: f"{usd:f}", return_type=str)]  # never as 1E-7
 
 
@@ -31,6 +33,15 @@ class FieldError(Schema):
 
 class FieldErrors(Schema):
     detail: list[FieldError]
+
+
+class StartIn(Schema):
+    """What to start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job_type: str = Field(max_length=100, examples=["site_check"])
+    payload: dict[str, Any] = Field(examples=[{"base_url": f"http://{EXAMPLE_HOST}", "paths": ["/"]}])
 
 
 class JobType(Schema):

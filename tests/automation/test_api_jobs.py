@@ -173,6 +173,25 @@ def test_what_the_list_cannot_be_asked_for_is_422_and_names_the_field(by_token, 
     assert {error["loc"][1] for error in response.json()["detail"]} == {field}
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("created_after=2026-11-25T01:00:00+02:00", "%2B02:00 (a + itself is a space in an address)"),
+        ("created_after=2026-11-25T01:00:00", "Give the time zone as well"),
+        ("cursor=1", "take the address of `next`"),
+        ("request_id=", "not empty"),
+        ("started_by=ada", "There is no such id of a user."),
+    ],
+)
+def test_what_the_list_cannot_be_asked_for_is_told_in_sentences(by_token, query, words):
+    [error] = by_token.get(f"{JOBS}?{query}").json()["detail"]
+
+    assert words in error["msg"]
+    assert error["msg"][0].isupper()
+    assert error["msg"].endswith(".")
+    assert "Value error" not in error["msg"]
+
+
 @pytest.mark.parametrize("year", ["0001", "9999"])
 def test_the_first_and_the_last_year_are_times(listed, year):
     assert listed(created_before=f"{year}-12-31T00:00:00Z", created_after=f"{year}-01-02T00:00:00Z") == []
@@ -338,3 +357,13 @@ def test_the_job_types_tell_what_their_payload_holds(by_token):
     assert types["site_check"]["steps"] == ["fetch_path"]
     assert types["site_check"]["payload"]["required"] == ["base_url", "paths"]
     assert types["site_check"]["payload"]["properties"]["paths"]["maxItems"] == 50
+
+
+def test_the_job_types_tell_which_models_there_are_and_which_is_taken(by_token, settings):
+    settings.AUTOMATION |= {"MODELS": ["gpt-5.5", "claude-sonnet-5"]}
+    types = {kind["name"]: kind for kind in by_token.get(TYPES).json()}
+
+    properties = types["notion_vercel"]["payload"]["properties"]
+    assert (properties["model"]["enum"], properties["model"]["default"]) == (["gpt-5.5", "claude-sonnet-5"], "gpt-5.5")
+    assert properties["target"]["enum"] == ["preview", "production"]
+    assert types["notion_vercel"]["payload"]["required"] == ["page", "project"]

@@ -82,6 +82,7 @@ def test_an_unknown_job_type_is_404_and_lists_the_known_ones(by_token):
         ({"job_type": "\ud800", "payload": {}}, [["body", "job_type"]]),
         ({"job_type": "site_check", "payload": []}, [["body", "payload"]]),
         ({"job_type": "site_check", "payload": None}, [["body", "payload"]]),
+        ({"job_type": "site_check", "payload": {}, "idempotency_key": "x"}, [["body", "idempotency_key"]]),
         (
             {"job_type": "site_check", "payload": {}},
             [["body", "payload", "base_url"], ["body", "payload", "paths"]],
@@ -123,8 +124,19 @@ def test_a_body_that_is_too_large_is_413(by_token, body, settings):
 
 
 @pytest.mark.parametrize("body", ["", "null", "1", "[]", '"text"', "NaN"])
-def test_a_body_that_is_not_an_object_is_422(by_token, body):
-    assert post(by_token, body).status_code == 422
+def test_a_body_that_is_not_an_object_is_422_and_says_so(by_token, body):
+    response = post(by_token, body)
+
+    assert response.status_code == 422
+    [error] = response.json()["detail"]
+    assert (error["loc"], error["msg"]) == (["body"], "Send a JSON object.")
+
+
+def test_a_key_in_the_body_is_refused_and_told_its_place(by_token, body):
+    [error] = post(by_token, body | {"idempotency_key": "x"}).json()["detail"]
+
+    assert error["msg"] == "Unknown field. An idempotency key is sent as the header Idempotency-Key."
+    assert not Job.objects.exists()
 
 
 @pytest.mark.parametrize("odd", ["\x00", "\ud800", {"\x00": 1}])
@@ -216,7 +228,11 @@ def test_a_key_that_is_none_is_422(by_token, body, key):
     response = with_key(by_token, body, key)
 
     assert response.status_code == 422
-    assert [error["loc"] for error in response.json()["detail"]] == [["header", "Idempotency-Key"]]
+    [error] = response.json()["detail"]
+    assert error["loc"] == ["header", "Idempotency-Key"]
+    assert error["msg"].startswith(
+        "Give 1 to 255 printable characters of ASCII, in double quotes where there are spaces"
+    )
     assert not Job.objects.exists()
 
 
