@@ -31,7 +31,11 @@ def shown(value: object) -> str:
     try:
         return value.isoformat() if isinstance(value, date | time) else str(value)
     except Exception:
-        return f"<{type(value).__name__} that cannot be shown>"
+        return _unshown(value)
+
+
+def _unshown(value: object) -> str:
+    return f"<{type(value).__name__} that cannot be shown>"
 
 
 def encodable(text: str) -> str:
@@ -56,30 +60,29 @@ class Room:
         self.left -= len(taken)
         return taken
 
-    def value(self, value: Any, depth: int = 0) -> Any:
+    def value(self, value: Any) -> Any:
+        try:
+            return self._value(value, 0)
+        except Exception:  # it is changed at this moment, by another thread, or does not do what its class promises
+            return _unshown(value)
+
+    def _value(self, value: Any, depth: int) -> Any:
         self.left -= LEAST
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int | float) and _is_short(value):
             return value
-        if isinstance(value, dict | list | tuple | set | frozenset) and depth < MAX_DEPTH and self.left > 0:
-            return self._items(value, depth + 1)
-        return self.text(value if isinstance(value, str) else self._as_text(value))
+        if isinstance(value, dict | list | tuple | set | frozenset):
+            return self._items(value, depth + 1) if depth < MAX_DEPTH and self.left > 0 else "…"
+        return self.text(value if isinstance(value, str) else shown(value))
 
     def _items(self, value: Any, depth: int) -> Any:
         first = islice(value.items() if isinstance(value, dict) else value, MAX_ITEMS)
+        more = f"… {len(value) - MAX_ITEMS:,} left out" if len(value) > MAX_ITEMS else ""
         if isinstance(value, dict):
-            taken: Any = {self.text(shown(name)): self.value(item, depth) for name, item in first if self.left > 0}
-        else:
-            taken = [self.value(item, depth) for item in first if self.left > 0]
-        if (left_out := len(value) - len(taken)) > 0:
-            more = f"… {left_out:,} left out"
-            taken.update({more: None}) if isinstance(value, dict) else taken.append(more)
-        return taken
-
-    def _as_text(self, value: Any) -> str:
-        is_deep = isinstance(value, dict | list | tuple | set | frozenset)
-        return f"<{type(value).__name__} of {len(value):,}>" if is_deep else shown(value)
+            taken = {self.text(shown(name)): self._value(item, depth) for name, item in first}
+            return taken | {more: None} if more else taken
+        return [self._value(item, depth) for item in first] + [more] * bool(more)
 
 
 def _is_short(number: float) -> bool:

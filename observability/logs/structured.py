@@ -41,11 +41,11 @@ class JSONFormatter(Forgiving, JsonFormatter):
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         told = {name: None if (value := log_data[name]) is None else bounded(value) for name in OWN if name in log_data}
-        extras = [name for name in log_data if name not in told]
-        for name in extras[:MAX_ITEMS]:
+        extras = [name for name in log_data if name not in told][:MAX_ITEMS]
+        for name in extras:
             room = Room(MAX_EXTRAS // len(extras))
             told[room.text(shown(name))] = room.value(log_data[name])
         return told
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
-        return json.dumps(log_data).replace("\x7f", "\\u007f")
+        return json.dumps(log_data)

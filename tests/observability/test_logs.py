@@ -146,6 +146,16 @@ def test_values_are_json_where_json_has_them_and_text_elsewhere(log):
     assert log.line["keys"] == {str(UUID(int=1)): "<Shy that cannot be shown>"}
 
 
+class Liar(dict):
+    def items(self):
+        raise RuntimeError("not today")
+
+
+def test_a_value_that_does_not_do_what_its_class_promises_is_named(log):
+    log.info("Seen.", extra={"value": Liar(), "after": "here"})
+    assert (log.line["value"], log.line["after"]) == ("<Liar that cannot be shown>", "here")
+
+
 def deep():
     inner = outer = []
     for _ in range(5000):
@@ -182,7 +192,14 @@ def test_a_value_of_any_depth_or_size_takes_no_more_than_its_room(log, name):
 
 def test_a_dictionary_of_any_size_for_a_message_takes_no_more_than_its_room(log):
     log.info(HUGE["dict"])
-    assert len(log.text) < 60_000
+    assert (log.line["message"], log.line["99"]) == ("", "x" * 100)
+    assert len(log.text) < 40_000
+
+
+def test_of_a_long_list_the_first_hundred_are_told_and_how_many_there_are(log):
+    log.info("Seen.", extra={"list": list(range(1000)), "dict": dict.fromkeys(range(1000))})
+    assert log.line["list"] == [*range(100), "… 900 left out"]
+    assert log.line["dict"].keys() == {*map(str, range(100)), "… 900 left out"}
 
 
 @pytest.mark.parametrize("debug", [False, True])
