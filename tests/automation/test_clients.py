@@ -8,6 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from automation import conf
 from automation.clients import Notion, ServiceError, Vercel, notion_id
 from automation.clients.http import TRIES, TimedOut
 from automation.clients.vercel import deployment_id, project_name
@@ -248,6 +249,12 @@ def test_a_client_without_a_usable_key_says_which_setting_to_mend(settings, key)
     settings.AUTOMATION = {"NOTION_TOKEN": key}
     with pytest.raises(NotConfigured, match=r"NOTION_TOKEN (is not set|has characters that no key has)\."):
         Notion()
+
+
+def test_a_bypass_secret_that_no_header_can_hold_is_named_and_not_quoted(settings):
+    settings.AUTOMATION = {"VERCEL_AUTOMATION_BYPASS_SECRET": "secret\n"}
+    with pytest.raises(NotConfigured, match=r"^VERCEL_AUTOMATION_BYPASS_SECRET has characters that no key has\.$"):
+        conf.vercel_bypass()
 
 
 def test_an_address_has_to_be_one(settings):
