@@ -133,7 +133,10 @@ def test_a_call_waits_until_the_time_it_is_given(settings, waits):
     assert 10 < waits[0] < 26
 
 
-@pytest.mark.parametrize("garbage", ["soon", "nan", "-5", "1e999", "Wed, 99 Nov 2026 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "garbage",
+    ["soon", "Mon, 01 Jan 2026 00:00:00 +9999999999999", "nan", "-5", "1e999", "Wed, 99 Nov 2026 00:00:00 GMT"],
+)
 def test_a_retry_after_that_says_nothing_is_none(settings, waits, garbage):
     with canned(answer("{}", "500 Oops", Retry_After=garbage), answer(json.dumps(PAGE))) as server:
         settings.AUTOMATION = KEYS | {"NOTION_URL": server.url}
