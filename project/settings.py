@@ -103,10 +103,11 @@ def database() -> dict[str, Any]:
         with suppress(OSError):  # a read-only disk: SQLite says so itself when it is used
             VAR_DIR.mkdir(exist_ok=True)
         config = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}
+    # Whoever closes the last connection to a SQLite file has to empty its log first, which takes longer than a request.
+    config |= {"CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=60), "CONN_HEALTH_CHECKS": True}
     if config["ENGINE"].endswith("sqlite3"):
         return config | {"OPTIONS": SQLITE | config.get("OPTIONS", {})}
     if config["ENGINE"].endswith("postgresql"):
-        config |= {"CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=60), "CONN_HEALTH_CHECKS": True}
         return config | {"OPTIONS": POSTGRESQL | config.get("OPTIONS", {})}
     return config
 
