@@ -1,5 +1,7 @@
 """What is connected when Django starts; nothing here touches the database."""
 
+from operator import attrgetter
+
 from django.apps import AppConfig
 from django.core import checks as django_checks
 
@@ -17,7 +19,9 @@ class AutomationConfig(AppConfig):
 
         django_checks.register(checks.check_settings, "automation")
 
-        track_jobs(Job, created="waiting_since", duration="duration", heartbeat="heartbeat_at", cost=Job.ai_cost)
+        track_jobs(
+            Job, created="waiting_since", duration="duration", heartbeat="heartbeat_at", cost=attrgetter("final_cost")
+        )
         track_steps(Step)
         track_ai_requests(
             AIRequest,
