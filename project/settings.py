@@ -89,8 +89,8 @@ SQLITE = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
-# A server that does not answer costs a request seconds, not minutes.
-POSTGRESQL = {"connect_timeout": 5}
+# A server that does not answer costs a request seconds, not minutes; what a connection asks for often is planned once.
+POSTGRESQL = {"connect_timeout": 5, "server_side_binding": True, "prepare_threshold": 5}
 
 
 def database() -> dict[str, Any]:
