@@ -17,6 +17,7 @@ from automation import coroutines, registry
 from automation.errors import Failure, describe, storable
 from automation.leases import Cancelled, Lost, hold, kept
 from automation.models import Job, JobStatus, Step
+from automation.outages import outlast
 from automation.transitions import finish_job, finish_step, start_job, start_step
 from observability.correlation import bound
 
@@ -46,7 +47,7 @@ class Run:
     def note(self, value: Any) -> None:
         """Keep at once how far this step has come, as `noted` for the next try at it; its end puts the output there."""
         self.noted = value
-        Step.objects.filter(pk=self.step.pk).update(output=value)
+        outlast(lambda: Step.objects.filter(pk=self.step.pk).update(output=value))
 
     async def anote(self, value: Any) -> None:
         """`note()` for an async step."""
@@ -240,7 +241,7 @@ def _spent(job: Job) -> float:
 
 
 def _log(job: Job, exc: BaseException) -> None:
-    step = job.steps.filter(status=Step.Status.FAILED).last()
+    step = outlast(job.steps.filter(status=Step.Status.FAILED).last)
     where = f"{job.job_type}, {step.name}" if step else job.job_type
     if isinstance(exc, Failure):
         logger.warning("Job %s (%s) failed: %s", job.pk, where, describe(exc))

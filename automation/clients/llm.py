@@ -13,6 +13,7 @@ from automation import conf
 from automation.clients.http import CODE, Deadline, Service, ServiceError, Sleep, TimedOut, timeouts, tls
 from automation.errors import storable
 from automation.models import AIRequest, AIRequestStatus, Job
+from automation.transitions import insert
 from observability.http import AICall, instrument
 
 SILENCE = 60.0  # seconds that a stream may say nothing
@@ -125,7 +126,7 @@ class LLM(Service):
         """To the HTTP client an answer that we could not use, or not wait for, is a good one."""
         tokens = call.usage
         failed = AIRequestStatus.TIMEOUT if isinstance(fault, TimedOut) else AIRequestStatus.ERROR
-        AIRequest.objects.create(
+        row = AIRequest(
             job=job,
             provider=self.provider,
             model=storable(call.model)[:200],
@@ -141,6 +142,7 @@ class LLM(Service):
             time_to_first_token=call.time_to_first_token,
             request_id=storable(call.request_id)[:128],
         )
+        insert(row, job=job, created_at=row.created_at, duration=row.duration)
 
     def _body(self, model: str, messages: list[Message], system: str, max_tokens: int, stream: bool) -> dict[str, Any]:
         raise NotImplementedError
