@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from automation import coroutines, registry
 from automation.errors import Failure, describe, storable
-from automation.leases import Cancelled, Lost, hold, kept
+from automation.leases import Cancelled, Lost, Stop, hold, kept
 from automation.models import Job, JobStatus, Step
 from automation.outages import outlast
 from automation.transitions import finish_job, finish_step, start_job, start_step
@@ -165,7 +165,18 @@ class Attempt:
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    return coroutines.wait_for(function, *arguments) if iscoroutinefunction(function) else function(*arguments)
+    try:
+        return coroutines.wait_for(function, *arguments) if iscoroutinefunction(function) else function(*arguments)
+    except BaseExceptionGroup as group:  # as asyncio.TaskGroup raises for its tasks
+        stops, others = group.split(Stop)
+        if stops is None or others is not None:
+            raise
+        raise _first(stops) from None
+
+
+def _first(group: BaseExceptionGroup[Stop]) -> Stop:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _plain(value: Any) -> Any:
