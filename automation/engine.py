@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from automation import coroutines, registry
-from automation.errors import Failure, describe, storable
+from automation.errors import Failure, describe, printable
 from automation.leases import Cancelled, Lost, Stop, hold, kept
 from automation.models import Job, JobStatus, Step
 from automation.outages import outlast
@@ -129,7 +129,7 @@ class Attempt:
 
     def take(self, kind: registry.StepType, *item: str) -> Any:
         """Return the output of one step."""
-        detail = storable("".join(item))
+        detail = printable("".join(item))
         if outputs := self.done[kind.name, detail]:
             return outputs.pop(0)
         self.run.checkpoint()
@@ -154,7 +154,7 @@ class Attempt:
         """Call the step's function, again where its error may pass."""
         while True:
             try:
-                return _plain(_call(kind.function, self.run, *item))
+                return _as_kept(_call(kind.function, self.run, *item))
             except Exception as exc:
                 wait = _wait(kind, step.attempts, exc)
                 if wait is None:
@@ -179,7 +179,7 @@ def _first(group: BaseExceptionGroup[Stop]) -> Stop:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _plain(value: Any) -> Any:
+def _as_kept(value: Any) -> Any:
     """Return a value as JSON gives it back, so that a job taken up again sees nothing else than it saw before."""
     return json.loads(json.dumps(value, allow_nan=False))
 
@@ -219,7 +219,7 @@ def _execute(job: Job, watch: Watch) -> None:
         pipeline = registry.get(job.job_type)
         # validated once more: settings may have changed since the job was asked for
         attempt = Attempt(Run(job, pipeline.validate(job.payload)), watch)
-        result = _plain(attempt.take_all(pipeline))
+        result = _as_kept(attempt.take_all(pipeline))
         _end(job, Job.Status.SUCCESS, clock, result=result)
     except Cancelled:
         _end(job, Job.Status.CANCELLED, clock)
