@@ -132,6 +132,17 @@ def test_each_request_is_a_row_with_all_its_tokens_and_its_cost(complete, servic
         assert 0 <= (row.time_to_first_token or 0) <= row.duration
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_request_is_a_row_before_it_is_made(complete, job, model):
+    seen = []
+    with assert_increases("ai_requests_total"):
+        complete(
+            model, watch=lambda text: seen.append(AIRequest.objects.values("job", "model", "status", "cost").get())
+        )
+    assert seen[0] == {"job": job.pk, "model": model, "status": "running", "cost": None}
+    assert AIRequest.objects.get().status == "success"
+
+
 def test_some_tokens_come_from_the_cache_and_some_are_thoughts(complete):
     system = f"{uuid4()} {SYSTEM}"
     for _ in range(2):
