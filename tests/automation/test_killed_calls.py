@@ -56,3 +56,26 @@ def test_what_a_killed_worker_asked_of_a_model_is_known(started, sandbox):
     rows = Rows(started)
     assert [row["cost"] for row in rows.requests if row["status"] == "error"] == [None]
     assert len(rows.requests) == len([entry for entry in sandbox.requests() if entry["service"] == "anthropic"])
+
+
+def test_a_worker_killed_before_vercel_answered_leaves_one_deployment_and_a_job_that_says_so(started, sandbox):
+    sandbox.faults("vercel", "slow", seconds=4, match='"name":"bakery"')
+    with ExitStack() as stack:
+        worker = hire(stack, started)
+        eventually(lambda: len(sandbox.requests(operation="create_deployment")), 1, seconds=40)
+        kill(worker)
+        hire(stack, started)
+        [job] = until_ended(started).jobs
+
+    assert (job["status"], job["attempts"]) == ("failed", 2)
+    assert job["error"] == "A deployment was asked for, and may have been made: look at Vercel first."
+    assert len(sandbox.requests(operation="create_deployment")) == 1
+
+
+def test_a_deployment_that_surely_was_not_made_is_asked_for_again(started, sandbox):
+    sandbox.faults("vercel", 429, times=3, match='"name":"bakery"')
+    with ExitStack() as stack:
+        hire(stack, started)
+        assert [job["status"] for job in until_ended(started).jobs] == ["success"]
+
+    assert [entry["status"] for entry in sandbox.requests(operation="create_deployment")] == [429, 429, 429, 200]
