@@ -16,7 +16,7 @@ from django.utils import timezone
 from automation import coroutines, registry
 from automation.errors import Failure, describe, printable
 from automation.leases import Cancelled, Lost, Stop, hold, kept
-from automation.models import Job, JobStatus, Step
+from automation.models import Job, JobStatus, Step, StepStatus
 from automation.outages import outlast
 from automation.transitions import finish_job, finish_step, start_job, start_step
 from observability.correlation import bound
@@ -38,6 +38,7 @@ class Run:
         self.payload = payload
         self.outputs: dict[str, Any] = {}
         self.noted: Any = None  # by an earlier try at this step, also by another worker's
+        self.tell: Callable[[], None] | None = None
         self._checked = time.monotonic()
 
     def output(self, step: str) -> Any:
@@ -48,6 +49,10 @@ class Run:
         """Keep at once how far this step has come, as `noted` for the next try at it; its end puts the output there."""
         self.noted = value
         outlast(lambda: Step.objects.filter(pk=self.step.pk).update(output=value))
+
+    def once_recorded(self, tell: Callable[[], None]) -> None:
+        """Call this when the end of the running step is recorded by this worker, and no other: what it saw counts."""
+        self.tell = tell
 
     async def anote(self, value: Any) -> None:
         """`note()` for an async step."""
@@ -135,20 +140,30 @@ class Attempt:
         self.run.checkpoint()
         self.position += 1
         step, clock = start_step(self.run.job, self.position, kind.name, detail), time.perf_counter()
-        self.run.step, self.run.noted = step, self.noted.get((kind.name, detail))
+        self.run.step, self.run.noted, self.run.tell = step, self.noted.get((kind.name, detail)), None
         self.watch(step)
         try:
             with bound(step=kind.name):
                 output = self.try_out(kind, step, item)
-            ended = finish_step(step, Step.Status.SUCCESS, duration=_since(clock), output=output)
+            ended = self.end(step, Step.Status.SUCCESS, clock, output=output)
         except BaseException as exc:
-            finish_step(step, Step.Status.FAILED, duration=_since(clock), error=describe(exc))
+            self.end(step, Step.Status.FAILED, clock, error=describe(exc))
             raise
         finally:
             self.watch(step)
         if not ended:
             raise Lost
         return output
+
+    def end(self, step: Step, status: StepStatus, clock: float, **outcome: Any) -> bool:
+        """Record the end of a step, and then what counts with it; False when the job was given to another worker."""
+        ended = finish_step(step, status, duration=_since(clock), **outcome)
+        if ended and self.run.tell:
+            try:
+                self.run.tell()
+            except Exception:
+                logger.exception("Job %s: what %s counts with its end was not counted.", step.job_id, step.name)
+        return ended
 
     def try_out(self, kind: registry.StepType, step: Step, item: tuple[str, ...]) -> Any:
         """Call the step's function, again where its error may pass."""
