@@ -10,22 +10,26 @@ from django.utils import timezone
 from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
+from automation.background import PER_LEASE
 from automation.conf import lease
 from automation.leases import Lost
 from automation.models import Job, JobStatus
 from automation.tasks import give_back, requeue, run_job
+from observability import sentry
 from observability.tracking import transition
 
 logger = logging.getLogger(__name__)
 
+MONITOR = "automation-reaper"  # in Sentry
 BATCH = 100  # waiting jobs that one pass looks at, the oldest first
 DIED = "Its worker stopped without a word."
 
 
 def reap() -> int:
     """Make one pass and return how many jobs it saw to; of several passes at the same time one sees to each job."""
-    number = sum(map(_end_attempt, _expired())) + sum(map(_queue_again, _stranded()))
-    _end_tasks()
+    with sentry.check_in(MONITOR, seconds=lease().total_seconds() / PER_LEASE):
+        number = sum(map(_end_attempt, _expired())) + sum(map(_queue_again, _stranded()))
+        _end_tasks()
     if number:
         logger.warning("Saw to %d jobs that dead workers had left.", number)
     return number

@@ -26,9 +26,12 @@ def start_job(job: Job) -> bool:
     return transition(job, JobStatus.RUNNING, come_from=JobStatus.PENDING, where=still, **start)
 
 
-def finish_job(job: Job, status: JobStatus, *, duration: float, result: Any = None, error: str = "") -> bool:
+def finish_job(
+    job: Job, status: JobStatus, *, duration: float, result: Any = None, error: str = "", event_id: str = ""
+) -> bool:
     """End a running job (duration in seconds); False when this attempt at it does not run any more."""
     outcome = {"finished_at": timezone.now(), "duration": duration, "result": result, "error": error}
+    outcome["sentry_event_id"] = event_id
     with _apart():
         return transition(job, status, come_from=JobStatus.RUNNING, where={"attempts": job.attempts}, **outcome)
 

@@ -28,8 +28,8 @@ SECRET_PARTS = re.compile(
 SECRET_WORD = re.compile(r"\w*(?<!mon)(?<!don)(?<!tur)(?<!hot)keys?|auth|otp|cv[cv]|(?:credit|debit)?cards?(?:number)?")
 # Before "key" they tell of a database or a dictionary, or of what is public on purpose.
 PLAIN_KEYS = {"primary", "foreign", "sort", "partition", "unique", "natural", "public", "idempotency"}
-# At the end of a name they tell of a number that is no secret, as in input_tokens and session_age.
-QUANTITIES = {"tokens", "count", "total", "usage", "limit", "length", "size", "age", "seconds", "ms"}
+# In a name they tell of a number that is no secret, as in input_tokens and session_age.
+QUANTITIES = {"tokens", "count", "total", "usage", "limit", "length", "size", "age", "time", "seconds", "ms"}
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 SECRET_SETTING = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|DSN)$")
 
@@ -75,8 +75,7 @@ def is_secret(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_quantity(name: str) -> bool:
-    words = WORD.findall(name)
-    return bool(words) and words[-1].lower() in QUANTITIES
+    return not QUANTITIES.isdisjoint(map(str.lower, WORD.findall(name)))
 
 
 def known_secrets(settings: Mapping[str, Any]) -> set[str]:

@@ -121,7 +121,7 @@ def test_a_text_without_secrets_stays(text):
 def test_numbers_that_are_counted_or_measured_stay_and_others_do_not():
     kept = {
         "input_tokens": 123,
-        "gen_ai.usage.output_tokens": 4,
+        "gen_ai.usage.input_tokens.cached": 4,
         "token_count": 5,
         "session_age": 0.5,
         "cost": Decimal(1),
