@@ -11,6 +11,7 @@ from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from observability.metrics import MetricsCollector
+from project.urls import handler500  # noqa: F401
 from project.urls import urlpatterns as site_urls
 
 
