@@ -19,6 +19,8 @@ from observability.scrubbing import Scrubber, known_secrets
 from .sdk import active, harmless
 
 Event = dict[str, Any]
+# Arguments of a message are sent within it, where what is before them tells whether they are secrets, and not apart.
+ARGUMENT = "sentry.message.parameter"
 SESSION_KEY = "_auth_user_id"  # django.contrib.auth.SESSION_KEY, without loading an app that may not be installed
 
 
@@ -49,14 +51,18 @@ def _or_nothing(prepare: Callable[[Event], Event]) -> Callable[[Event, Any], Eve
 
 @_or_nothing
 def before_send(event: Event) -> Event:
-    """An error, message, transaction or check-in as it leaves."""
-    return cast(Event, clean(_with_allowed_user(event)))
+    """An error, message, transaction or check-in as it leaves; arguments of a log record only within its message."""
+    event = _with_allowed_user(event)
+    if log := event.get("logentry"):
+        event["logentry"] = {name: part for name, part in log.items() if name != "params"}
+    return cast(Event, clean(event))
 
 
 @_or_nothing
 def before_send_log(log: Event) -> Event:
     """A log line or metric as it leaves, with the ids that hold."""
-    return cast(Event, clean(log | {"attributes": {**correlation.ids.get(), **log.get("attributes", {})}}))
+    given = {name: value for name, value in log.get("attributes", {}).items() if not name.startswith(ARGUMENT)}
+    return cast(Event, clean(log | {"attributes": {**correlation.ids.get(), **given}}))
 
 
 def _with_allowed_user(event: Event) -> Event:

@@ -63,6 +63,8 @@ def _start(conf: Conf) -> None:
 
 def options(conf: Conf) -> dict[str, Any]:
     """What ``sentry_sdk.init`` is called with."""
+    from sentry_sdk.scrubber import EventScrubber
+
     return {
         "dsn": conf.SENTRY_DSN.strip(),
         "release": conf.APP_VERSION or None,
@@ -75,6 +77,7 @@ def options(conf: Conf) -> dict[str, Any]:
         "include_local_variables": conf.SENTRY_LOCAL_VARIABLES,
         "trace_propagation_targets": list(conf.SENTRY_TRACE_TARGETS),
         "enable_logs": conf.SENTRY_LOGS,
+        "event_scrubber": EventScrubber(send_default_pii=conf.SENTRY_USER_IP),  # else it takes the address out
         "before_send": hooks.before_send,
         "before_send_transaction": hooks.before_send,
         "before_send_log": hooks.before_send_log,

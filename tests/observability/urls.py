@@ -24,6 +24,10 @@ def fail(request):
     raise RuntimeError("the view's own fault")
 
 
+def fail_for_user(request):
+    raise RuntimeError(f"for {request.user.pk}")
+
+
 def missing(request):
     raise Http404
 
@@ -110,6 +114,7 @@ urlpatterns = [
     re_path(r"^archive/(?P<year>[0-9]{4})/(\d+)/$", ok),
     path("shop/<int:shop>/", include(nested)),
     path("fail", fail),
+    path("fail-for-user", fail_for_user),
     path("missing", missing),
     path("forbidden", forbidden),
     path("slow", slow),
