@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,8 @@ FILTERED = "[Filtered]"
 MAX_DEPTH = 16  # containers within one another; what is deeper is filtered
 MAX_NODES = 20_000  # values, and containers of them; what comes after is filtered
 MAX_TEXT = 16_384  # characters of a text; what comes after is left out
+SHORT = 120  # characters of a text that is remembered
+MIN_CARD = 10**12  # the shortest number of a card has 13 digits
 MIN_KNOWN = 12  # characters of a secret that is looked for by itself; a shorter one may be a word of any text
 
 # In the name of a key they make it that of a secret, wherever they are.
@@ -96,17 +98,19 @@ class Scrubber:
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         words = sorted(known, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, words))) if words else None
+        patterns = (re.compile("|".join(map(re.escape, words))), *PATTERNS) if words else PATTERNS
+        self.clean = partial(_clean, patterns)
+        self.clean_short = lru_cache(maxsize=8192)(self.clean)  # names of functions, files, fields come again and again
 
     def __call__(self, value: Any) -> Any:
-        return _Pass(self._known).walk(value)
+        return _Pass(self).walk(value)
 
 
 class _Pass:
     """One way through one value."""
 
-    def __init__(self, known: re.Pattern[str] | None) -> None:
-        self.known = known
+    def __init__(self, scrubber: Scrubber) -> None:
+        self.scrubber = scrubber
         self.left = MAX_NODES
 
     def walk(self, value: Any, name: str = "", secret: bool = False, depth: int = 0) -> Any:
@@ -114,7 +118,9 @@ class _Pass:
         self.left -= 1
         if self.left < 0 or depth > MAX_DEPTH:
             return FILTERED
-        if isinstance(value, Mapping):
+        if isinstance(value, str | int | float | bytes | None):
+            return self.leaf(value, name, secret)
+        if isinstance(value, dict | Mapping):
             return self.mapping(value, name, secret, depth + 1)
         if isinstance(value, list | tuple | set | frozenset):
             return self.sequence(list(value), name, secret, depth + 1)
@@ -140,8 +146,8 @@ class _Pass:
         if value is None or value == "" or isinstance(value, bool):
             return value
         if isinstance(value, int | float | Decimal):
-            shown = _is_quantity(name) if secret else not _is_card(str(value))
-            return value if shown else FILTERED
+            is_card = isinstance(value, int) and value >= MIN_CARD and _is_card(str(value))
+            return FILTERED if is_card or (secret and not _is_quantity(name)) else value
         if secret:
             return FILTERED
         if isinstance(value, date | UUID):
@@ -151,21 +157,18 @@ class _Pass:
 
     def text(self, text: str, value: re.Pattern[str] = VALUE) -> str:
         """``value`` is what may be assigned to a name."""
+        if len(text) <= SHORT:
+            return self.scrubber.clean_short(text, value)
         if len(text) > MAX_TEXT:  # at the end of a word, so that no part of a secret is left that would not be known
             text = text[:MAX_TEXT].rpartition(" ")[0] + "…"
-        if self.known:
-            text = self.known.sub(FILTERED, text)
-        return _clean_short(text, value) if len(text) <= 100 else _clean(text, value)
+        return self.scrubber.clean(text, value)
 
 
-def _clean(text: str, value: re.Pattern[str]) -> str:
-    for pattern in PATTERNS:
+def _clean(patterns: Iterable[re.Pattern[str]], text: str, value: re.Pattern[str]) -> str:
+    for pattern in patterns:
         text = pattern.sub(FILTERED, text)
     text = CARD.sub(lambda found: FILTERED if _is_card(found[0]) else found[0], text)
     return _without_values(text, value) if "=" in text or ":" in text else text
-
-
-_clean_short = lru_cache(maxsize=4096)(_clean)  # names of functions, files and queries come again and again
 
 
 def _without_values(text: str, value: re.Pattern[str]) -> str:

@@ -71,9 +71,10 @@ def options(conf: Conf) -> dict[str, Any]:
         "environment": conf.ENVIRONMENT or None,
         "sample_rate": conf.SENTRY_SAMPLE_RATE,
         "traces_sample_rate": conf.SENTRY_TRACES_SAMPLE_RATE,
-        "ignore_errors": list(ignored(conf)),
+        "ignore_errors": [KeyboardInterrupt, *ignored(conf)],  # the former is no error of a command
         "integrations": list(_integrations()),
         "auto_enabling_integrations": False,
+        "max_breadcrumbs": 50,  # half of what the SDK keeps, and of the time that an error takes
         "include_local_variables": conf.SENTRY_LOCAL_VARIABLES,
         "trace_propagation_targets": list(conf.SENTRY_TRACE_TARGETS),
         "enable_logs": conf.SENTRY_LOGS,
