@@ -13,7 +13,6 @@ from django.http import HttpRequest
 
 from observability import access, correlation
 from observability.conf import get_conf
-from observability.metrics import drop
 from observability.scrubbing import Scrubber, known_secrets
 
 from .sdk import active, harmless
@@ -43,6 +42,8 @@ def _or_nothing(prepare: Callable[[Event], Event]) -> Callable[[Event, Any], Eve
         try:
             return prepare(event)
         except Exception as error:
+            from observability.metrics import drop  # which needs the settings, and this module is imported by them
+
             drop("observability.sentry", "scrubber", type(error).__name__)  # its text may quote the secret
             return None
 
