@@ -1,5 +1,6 @@
 """What is connected when Django starts; nothing here touches the database."""
 
+from importlib import import_module
 from operator import attrgetter
 
 from django.apps import AppConfig
@@ -11,13 +12,11 @@ class AutomationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from automation import checks, pipelines, registry  # noqa: F401  (importing pipelines registers the job types)
+        from automation import checks, conf
         from automation.clients import Notion
         from automation.models import AIRequest, Job, Step
         from observability.metrics import expect_labels
         from observability.tracking import track_ai_requests, track_jobs, track_steps
-
-        django_checks.register(checks.check_settings, "automation")
 
         track_jobs(
             Job, created="waiting_since", duration="duration", heartbeat="heartbeat_at", cost=attrgetter("final_cost")
@@ -30,4 +29,8 @@ class AutomationConfig(AppConfig):
             reasoning_tokens="reasoning_tokens",
             time_to_first_token="time_to_first_token",  # noqa: S106  # a field
         )
-        expect_labels(job_type=registry.names(), step=registry.step_names(), operation=Notion.operations)
+        expect_labels(operation=Notion.operations)
+        for check in checks.ALL:
+            django_checks.register(check, "automation")
+        for module in conf.pipelines():
+            import_module(module)  # which registers the job types

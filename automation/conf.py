@@ -11,6 +11,7 @@ from automation.errors import NotConfigured
 
 # All keys with their defaults, which tell also what kind of value a key takes: a float is a number of seconds.
 DEFAULTS: Mapping[str, Any] = {
+    "PIPELINES": [],
     "API_TOKEN": "",
     "SITE_CHECK_HOSTS": [],
     "LEASE_SECONDS": 60.0,
@@ -41,8 +42,15 @@ def is_set(value: object) -> bool:
 
 
 def _get(key: str) -> Any:
-    value = getattr(settings, "AUTOMATION", {}).get(key)
+    values = getattr(settings, "AUTOMATION", {})
+    value = values.get(key) if isinstance(values, dict) else None  # of what else it may be a check tells
     return value if is_set(value) else DEFAULTS[key]
+
+
+def pipelines() -> list[str]:
+    """Return the modules of the job types that the project has; what is no list is for a check to tell."""
+    modules = _get("PIPELINES")
+    return list(modules) if isinstance(modules, list | tuple) else []
 
 
 def api_token() -> str:
@@ -97,11 +105,16 @@ def _access(name: str, address: str) -> Access:
     key, url = _get(name), _get(address)
     if not key:
         raise NotConfigured(f"{name} is not set.")
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise NotConfigured(f"{name} has characters that no key has.")
+    _require_key(name, key)
     if not url.startswith(("http://", "https://")):
         raise NotConfigured(f"{url[:100]!r} is no address of a service: write https://HOST.")
     return Access(url.rstrip("/"), key)
+
+
+def _require_key(name: str, key: str) -> None:
+    """What a header cannot hold would be quoted by the error about that."""
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise NotConfigured(f"{name} has characters that no key has.")
 
 
 def vercel_team() -> str:
@@ -141,4 +154,6 @@ def deployment_address() -> str:
 
 def vercel_bypass() -> str:
     """Return the secret that opens protected deployments; empty: none is needed."""
-    return str(_get("VERCEL_AUTOMATION_BYPASS_SECRET"))
+    secret = str(_get("VERCEL_AUTOMATION_BYPASS_SECRET"))
+    _require_key("VERCEL_AUTOMATION_BYPASS_SECRET", secret)
+    return secret

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from automation import registry
+from automation import coroutines, registry
 from automation.errors import Failure, describe, storable
 from automation.leases import Cancelled, Lost, hold, kept
 from automation.models import Job, JobStatus, Step
 from automation.transitions import finish_job, finish_step, start_job, start_step
-from observability.exemplars import exemplar
+from observability.correlation import bound
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,10 @@ class Run:
         """Keep at once how far this step has come, as `noted` for the next try at it; its end puts the output there."""
         self.noted = value
         Step.objects.filter(pk=self.step.pk).update(output=value)
+
+    async def anote(self, value: Any) -> None:
+        """`note()` for an async step."""
+        await sync_to_async(self.note)(value)
 
     def checkpoint(self) -> None:
         """Stop here when the job was cancelled or given to another worker; cheap enough for each turn of a loop."""
@@ -133,7 +137,8 @@ class Attempt:
         self.run.step, self.run.noted = step, self.noted.get((kind.name, detail))
         self.watch(step)
         try:
-            output = self.try_out(kind, step, item)
+            with bound(step=kind.name):
+                output = self.try_out(kind, step, item)
             ended = finish_step(step, Step.Status.SUCCESS, duration=_since(clock), output=output)
         except BaseException as exc:
             finish_step(step, Step.Status.FAILED, duration=_since(clock), error=describe(exc))
@@ -159,7 +164,7 @@ class Attempt:
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    return (async_to_sync(function) if iscoroutinefunction(function) else function)(*arguments)
+    return coroutines.wait_for(function, *arguments) if iscoroutinefunction(function) else function(*arguments)
 
 
 def _plain(value: Any) -> Any:
@@ -187,9 +192,9 @@ def run(job: Job, watch: Watch = _ignore) -> Job:
     `watch` is called with each step when it begins and when it ends. KeyboardInterrupt and SystemExit go on to the
     caller, who has the job still and says what becomes of it.
     """
-    with exemplar(job_id=job.pk):
+    with bound(job_id=job.pk):
         if start_job(job):
-            with kept(job):
+            with bound(request_id=job.request_id), kept(job):
                 _execute(job, watch)
         else:
             job.refresh_from_db()

@@ -10,6 +10,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+MAX_ID = 128  # characters of an id that others made
+
 
 class JobStatus(models.TextChoices):
     """The states of a job; the last three are final."""
@@ -62,7 +64,16 @@ class Job(models.Model):
         related_name="automation_jobs",
         db_index=False,  # automation_job_by_user begins with it
     )
-    request_id = models.CharField(max_length=128, blank=True, default="", help_text="Of the request that started it.")
+    request_id = models.CharField(
+        max_length=MAX_ID, blank=True, default="", help_text="Of the request that started it."
+    )
+    trace_id = models.CharField(
+        max_length=MAX_ID,
+        blank=True,
+        default="",
+        help_text="Of Sentry; its worker's, or else its request's.",
+    )
+    sentry_event_id = models.CharField(max_length=32, blank=True, default="", help_text="Of the error in Sentry.")
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
     retry_of = models.OneToOneField(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retry", help_text="The job before."
@@ -170,6 +181,7 @@ class AIRequest(models.Model):
     provider = models.CharField(max_length=32, blank=True, default="")
     model = models.CharField(max_length=200)
     status = models.CharField(max_length=16, choices=Status.choices)
+    error = models.TextField(blank=True, default="", help_text="Why it failed.")
     input_tokens = models.PositiveIntegerField(default=0, help_text="All that is billed.")
     output_tokens = models.PositiveIntegerField(default=0, help_text="All that is billed.")
     cached_input_tokens = models.PositiveIntegerField(default=0, help_text="Among the input.")
@@ -182,7 +194,9 @@ class AIRequest(models.Model):
     time_to_first_token = models.FloatField(
         "seconds to the first token", null=True, blank=True, help_text="Of a stream."
     )
-    request_id = models.CharField(max_length=128, blank=True, default="", help_text="The provider's, for its support.")
+    request_id = models.CharField(
+        max_length=MAX_ID, blank=True, default="", help_text="The provider's, for its support."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

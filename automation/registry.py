@@ -8,6 +8,7 @@ import pydantic
 from django.core.exceptions import ImproperlyConfigured
 
 from automation.errors import InvalidPayload, UnknownJobType
+from observability.metrics import expect_labels
 
 Function = Callable[..., Any]  # takes the Run; sync or async
 Each = Callable[[Any], Iterable[str]]  # takes the payload
@@ -35,16 +36,17 @@ class Pipeline:
         self.steps: dict[str, StepType] = {}
         self.make_result: Function | None = None
         _registry[name] = self
+        expect_labels(job_type=[name])
 
     def step(
-        self, *, retries: int = 0, backoff: float = 1.0, each: Each | None = None
-    ) -> Callable[[Function], Function]:
+        self, function: Function | None = None, /, *, retries: int = 0, backoff: float = 1.0, each: Each | None = None
+    ) -> Function:
         """Declare the decorated function as the next step, under its name.
 
         It gets the Run and returns what JSON can hold. After an error that may pass it is tried up to `retries` times
         more, after `backoff` seconds, twice that, and so on. With `each`, which gives texts out of the payload, there
-        is one such step for each text, and the function gets that as well; all of them are tried before one that
-        failed ends the job.
+        is one such step for each text, and the function gets that as well; all of them are tried before a Failure of
+        one ends the job.
         """
 
         def declare(function: Function) -> Function:
@@ -52,9 +54,10 @@ class Pipeline:
             if name in self.steps:
                 raise ImproperlyConfigured(f"Job type {self.name!r} has two steps {name!r}.")
             self.steps[name] = StepType(name, function, retries, backoff, each)
+            expect_labels(step=[name])
             return function
 
-        return declare
+        return declare(function) if function else declare
 
     def result(self, function: Function) -> Function:
         """Let the decorated function make the job's result of the Run; else it is what the last step returned."""

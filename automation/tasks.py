@@ -13,6 +13,7 @@ from automation.conf import max_attempts
 from automation.errors import describe
 from automation.models import Job, JobStatus, Step
 from automation.transitions import finish_step
+from observability.correlation import bound
 from observability.tracking import transition
 
 if django.VERSION >= (6, 0):
@@ -32,7 +33,8 @@ def run_job(job_id: str) -> None:
     except (KeyboardInterrupt, SystemExit) as exc:
         # A second signal: the worker ends after this task. It would take what is raised for a failure of the task.
         give_back(job, describe(exc))
-        logger.warning("Job %s (%s) was given up, and is %s now.", job.pk, job.job_type, job.status)
+        with bound(job_id=job.pk, request_id=job.request_id):
+            logger.warning("Job %s (%s) was given up, and is %s now.", job.pk, job.job_type, job.status)
 
 
 def enqueue(job: Job) -> None:

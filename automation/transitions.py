@@ -11,7 +11,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from automation.leases import worker_name
-from automation.models import AIRequest, Job, JobStatus, Step, StepStatus
+from automation.models import MAX_ID, AIRequest, Job, JobStatus, Step, StepStatus
+from observability import correlation
 from observability.tracking import announce, transition
 
 NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"}
@@ -21,9 +22,9 @@ NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "STRFTIME('%%Y-%%m-%%d %
 TAKE = """
     UPDATE automation_job
     SET status = 'running', attempts = attempts + 1, worker = %(worker)s, heartbeat_at = {now},
-        started_at = COALESCE(started_at, %(started_at)s)
+        started_at = COALESCE(started_at, %(started_at)s), trace_id = COALESCE(NULLIF(%(trace_id)s, ''), trace_id)
     WHERE id = %(id)s AND status || '' = 'pending' AND cancel_requested_at IS NULL
-    RETURNING job_type, status, payload, task_id, created_at, started_at, heartbeat_at, attempts
+    RETURNING job_type, status, payload, request_id, trace_id, task_id, created_at, started_at, heartbeat_at, attempts
 """
 END = """
     UPDATE automation_job
@@ -42,7 +43,8 @@ FIELDS["final_cost"] = AIRequest._meta.get_field("cost")
 def start_job(job: Job) -> bool:
     """Take a pending job, and read it; False when another worker has it already, or somebody asked for its end."""
     take = TAKE.format(now=NOW[connection.vendor])
-    return _change(job, take, id=job.pk, worker=worker_name(), started_at=timezone.now())
+    trace_id = correlation.current().get("trace_id", "")[:MAX_ID]
+    return _change(job, take, id=job.pk, worker=worker_name(), started_at=timezone.now(), trace_id=trace_id)
 
 
 def finish_job(job: Job, status: JobStatus, *, duration: float, result: Any = None, error: str = "") -> bool:

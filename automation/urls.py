@@ -1,4 +1,4 @@
-"""Include at any prefix: start, jobs, jobs/<uuid:job_id>, docs and openapi.json."""
+"""Include at any prefix, below which all is the API's: start, jobs, jobs/<uuid:job_id>, docs and openapi.json."""
 
 from django.urls import path
 

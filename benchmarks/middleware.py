@@ -74,12 +74,14 @@ class Naive(Empty):
         return response
 
 
-OURS, PEER = "this app", "django-prometheus"
+OURS, IDS, PEER = "this app", "this app, request ids", "django-prometheus"
+EMPTY, GOAL = "empty", 2  # µs that request ids may take beside a middleware that does nothing
 STACKS = {
     "none": [],
-    "empty": ["benchmarks.middleware.Empty"],
+    EMPTY: ["benchmarks.middleware.Empty"],
     "naive, three .labels()": ["benchmarks.middleware.Naive"],
     OURS: ["observability.middleware.MetricsMiddleware"],
+    IDS: ["observability.request_ids.RequestIDMiddleware"],
     PEER: [
         "django_prometheus.middleware.PrometheusBeforeMiddleware",
         "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -137,26 +139,25 @@ def _rounds(made: dict[str, BaseHandler], measure: Callable[[BaseHandler], float
     return {name: values[WARM_UP:] for name, values in times.items()}
 
 
-def added(times: dict[str, list[float]]) -> dict[str, float]:
-    """Microseconds that each stack adds to a request: the median of the differences within a round."""
-    return {
-        name: median((one - bare) * 1e6 for one, bare in zip(values, times["none"], strict=True))
-        for name, values in times.items()
-        if name != "none"
-    }
+def added(times: dict[str, list[float]], name: str, to: str = "none") -> float:
+    """Microseconds that a stack adds to a request with another one: the median of the differences within a round."""
+    return median((one - other) * 1e6 for one, other in zip(times[name], times[to], strict=True))
 
 
 def report() -> list[str]:
     """A Markdown table for each kind of view."""
     lines = []
     for kind, run in (("sync", run_sync), ("async", run_async)):
-        figures = added(run())
+        times = run()
+        figures = {name: added(times, name) for name in times if name != "none"}
         lines += [
             f"Added to a request, {kind} view, store on ({ROUNDS} rounds of {REQUESTS} requests, medians)",
             "",
             "| middleware | µs | ratio to django-prometheus |",
             "| --- | ---: | ---: |",
             *(f"| {name} | {value:.1f} | {value / figures[PEER]:.3f} |" for name, value in figures.items()),
+            "",
+            f"The request id itself, beside the empty middleware: {added(times, IDS, EMPTY):.1f} µs (goal: ≤ {GOAL}).",
             "",
         ]
     return lines

@@ -17,7 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from . import metrics, store
-from .conf import FIELDS, Problem, get_conf, problems, token
+from .conf import EVENT_ID, FIELDS, Problem, get_conf, problems, token
 
 MIDDLEWARE = "observability.middleware.MetricsMiddleware"
 
@@ -94,6 +94,17 @@ def check_cache_alias(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]
         yield Error(
             f"OBSERVABILITY['CACHE_ALIAS'] is {alias!r}, but CACHES has only {', '.join(settings.CACHES)}.",
             id="observability.E007",
+        )
+
+
+def check_sentry_event_url(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """SENTRY_EVENT_URL leads to an event."""
+    url = get_conf().SENTRY_EVENT_URL
+    if url and not (url.startswith(("https://", "http://")) and EVENT_ID in url):
+        yield Error(
+            f"SENTRY_EVENT_URL is {url!r}, which is no address of an event.",
+            hint=f"Write it as 'https://sentry.example.com/organizations/acme/issues/?query={EVENT_ID}'.",
+            id="observability.E009",
         )
 
 
@@ -246,6 +257,7 @@ ALL = (
     check_token_file,
     check_health_checks,
     check_cache_alias,
+    check_sentry_event_url,
     check_middleware_is_there_once,
     check_middleware,
     check_middleware_order,

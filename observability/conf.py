@@ -34,6 +34,7 @@ class Conf:
     CACHE_ALIAS: str = "default"
     SOURCE_TIMEOUT: float = 0.5
     HEALTH_TIMEOUT: float = 2.0
+    SENTRY_EVENT_URL: str = field(default="", metadata={"env": True})
     HEALTH_CHECKS: tuple[str, ...] = ("observability.health.check_database",)
 
 
@@ -60,6 +61,7 @@ WANTED = {
     str: "a string",
     tuple[str, ...]: "a list of strings",
 }
+EVENT_ID = "{event_id}"  # its place in SENTRY_EVENT_URL
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
@@ -162,6 +164,11 @@ def prometheus_url() -> str:
     """Where the Prometheus server answers."""
     conf = get_conf()
     return conf.PROMETHEUS_URL.rstrip("/") or f"http://localhost:{conf.PROMETHEUS_PORT}"
+
+
+def sentry_event_url(event_id: str) -> str:
+    """Where a person finds the event in Sentry, ``""`` when SENTRY_EVENT_URL is not set."""
+    return get_conf().SENTRY_EVENT_URL.replace(EVENT_ID, event_id) if event_id else ""
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

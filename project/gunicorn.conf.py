@@ -1,7 +1,26 @@
 """gunicorn for this site; the environment changes it by HOST, PORT, WEB_CONCURRENCY, GUNICORN_LOG_LEVEL."""
 
 import os
+from typing import Any
 
+from environ import FileAwareEnv
+from gunicorn import glogging
+
+from observability.logs import formatter
+
+LINE = formatter(debug=FileAwareEnv().bool("DEBUG", default=False))
+
+
+class Log(glogging.Logger):
+    """gunicorn's, wherever that writes to, with lines in the form of the site's own."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in (*self.error_log.handlers, *self.access_log.handlers):
+            handler.setFormatter(LINE)
+
+
+logger_class = Log
 bind = os.environ.get("HOST", "127.0.0.1") + ":" + os.environ.get("PORT", "8000")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 # So that a slow client or a scrape does not hold up the other requests of its worker.

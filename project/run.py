@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from project.sandbox.llm import UNPRICED
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
+VARIABLES = VAR_DIR / "environment"
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 PATIENCE_SECONDS, GRACE_SECONDS = 4, 6
 SANDBOX_PORTS = 100  # above the site's
@@ -215,6 +217,14 @@ def listed(names: list[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def write_environment(env: dict[str, str]) -> None:
+    """Write what the site has and the person's shell has not, for other commands on the same site."""
+    VARIABLES.unlink(missing_ok=True)
+    VARIABLES.touch(mode=0o600)
+    ours = {name: value for name, value in env.items() if name == "PORT" or os.environ.get(name) != value}
+    VARIABLES.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in ours.items()))
+
+
 def start_site(family: Family, listener: socket.socket) -> None:
     number = listener.fileno()
     options = ["-c", "project/gunicorn.conf.py", "--bind", f"fd://{number}"]
@@ -250,6 +260,7 @@ def run(family: Family, listener: socket.socket, port: int) -> int:
         say("The database could not be prepared: see above.")
         return 1
     services = start_sandbox(family, port)
+    write_environment(family.env)
     start_site(family, listener)
     say(started(port, services))
     if (name := family.wait()) is None:
@@ -277,6 +288,7 @@ def main() -> int:
         return run(family, listener, port)
     finally:
         family.stop()
+        VARIABLES.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import django
 from django.core.exceptions import ImproperlyConfigured
 from environ import FileAwareEnv
 
+from observability.logs import logging_config
+
 env = FileAwareEnv()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -53,6 +55,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "observability.middleware.MetricsMiddleware",
+    "observability.request_ids.RequestIDMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -150,27 +153,24 @@ SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0)
 if header := env.str("SECURE_PROXY_SSL_HEADER", default=""):
     SECURE_PROXY_SSL_HEADER = (header, "https")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "plain"},
-        "warnings": {"class": "logging.StreamHandler", "formatter": "plain", "level": "WARNING"},
-    },
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {
-        # Django's own handlers would repeat each line, or be silent with DEBUG off.
-        "django": {"handlers": [], "propagate": True},
+TO_ROOT: dict[str, Any] = {"handlers": [], "propagate": True}
+LOGGING = logging_config(
+    debug=DEBUG,
+    level=env.str("LOG_LEVEL", default="INFO"),
+    loggers={
         # A line per 404 says nothing that http_requests_total does not.
         "django.request": {"level": "ERROR"},
         # To the queue a job that failed is a task that succeeded; the job says by itself how it ended.
         # A handler's level, since the worker sets that of the logger.
         "django_tasks": {"handlers": ["warnings"], "propagate": False},
+        "django.tasks": {"handlers": ["warnings"], "propagate": False},  # the same since Django 6.0
         # The client's line per request of a job.
         "httpx2": {"level": "WARNING"},
+        # In the form of all others; gunicorn's are in project/gunicorn.conf.py.
+        "uvicorn": TO_ROOT,
+        "uvicorn.access": TO_ROOT,
     },
-}
+)
 
 OBSERVABILITY = {
     "PROMETHEUS_MULTIPROC_DIR": env.str("PROMETHEUS_MULTIPROC_DIR", default=str(VAR_DIR / "metrics")),
@@ -178,6 +178,7 @@ OBSERVABILITY = {
 
 HERE = ",".join(f"{name}:{env.str('PORT', default='8000')}" for name in ("localhost", "127.0.0.1"))
 AUTOMATION = {
+    "PIPELINES": ["automation.pipelines.notion_vercel", "automation.pipelines.site_check"],
     "API_TOKEN": secret("AUTOMATION_TOKEN"),
     "SITE_CHECK_HOSTS": words(env.str("SITE_CHECK_HOSTS", default=HERE)),
     "NOTION_TOKEN": secret("NOTION_TOKEN"),

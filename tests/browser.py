@@ -24,7 +24,7 @@ def browser(width: int = 1300, height: int = 900, **context):
         chromium.close()
 
 
-def violations(page) -> list[str]:
+def violations(page, within: str = "#content") -> list[str]:
     """What axe finds wrong with the page's accessibility in what is ours: the admin's frame is Django's."""
-    found = Axe().run(page, context="#content").response["violations"]
+    found = Axe().run(page, context=within).response["violations"]
     return [f"{problem['id']}: {node['html']}" for problem in found for node in problem["nodes"]]

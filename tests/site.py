@@ -1,5 +1,6 @@
 """The site as it runs in production, for tests: web server, worker, Prometheus, each a process of its own."""
 
+import json
 import os
 import shutil
 import socket
@@ -86,6 +87,10 @@ class Site:
     def log(self) -> str:
         """What the web server has written so far."""
         return (self.folder / "web.log").read_text()
+
+    def lines(self, file: str = "web.log") -> list[dict[str, Any]]:
+        """The log of the web server or, in ``worker.log``, of the worker; each line of it has to be one JSON object."""
+        return [json.loads(line) for line in (self.folder / file).read_text().splitlines()]
 
     def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Send a request on a connection of its own, so that each worker gets its share."""

@@ -8,10 +8,14 @@ from django.core.paginator import Paginator
 from django.db.models import Min, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from automation.admin import formats
 
 MOST_VALUES = 50  # that a filter offers
+SHORT = 60  # characters of an error in a list
 
 
 class ReadOnly:
@@ -25,6 +29,45 @@ class ReadOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class Columns:
+    """How jobs, steps and AI requests ended, why, and how long they took."""
+
+    @admin.display(description="status")
+    def state(self, row: Any) -> SafeString:
+        return formats.status(row.status, row.get_status_display())
+
+    @admin.display(description="error")
+    def problem(self, row: Any) -> str | SafeString:
+        return formats.error(row.error)
+
+    @admin.display(description="status")
+    def state_and_problem(self, row: Any) -> SafeString:
+        return self._with_error(row, row.error)
+
+    @admin.display(description="status")
+    def state_in_short(self, row: Any) -> SafeString:
+        return self._with_error(row, Truncator(row.error).chars(SHORT))
+
+    def _with_error(self, row: Any, error: str) -> SafeString:
+        return format_html("{}{}", self.state(row), formats.error(error) if error else "")
+
+    @admin.display(description="took")
+    def took(self, row: Any) -> str:
+        return formats.seconds(row.duration)
+
+    @admin.display(description="created")
+    def created(self, row: Any) -> str | SafeString:
+        return formats.moment(row.created_at)
+
+    @admin.display(description="started")
+    def started(self, row: Any) -> str | SafeString:
+        return formats.moment(row.started_at)
+
+    @admin.display(description="finished")
+    def finished(self, row: Any) -> str | SafeString:
+        return formats.moment(row.finished_at)
 
 
 class BoundedPaginator(Paginator):

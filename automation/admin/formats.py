@@ -1,10 +1,12 @@
 """Numbers, statuses and long texts for people."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import is_aware, localtime
 
 NONE = "–"
 LONGEST = 100_000  # characters of a text that a page shows
@@ -25,6 +27,19 @@ def seconds(value: float | None) -> str:
     return "{} h {:02} min".format(*divmod(round(value / 60), 60))
 
 
+def unbroken(*parts: str) -> SafeString:
+    """Return parts of which each stays on one line."""
+    return format_html_join(" ", '<span class="unbroken">{}</span>', ((part,) for part in parts))
+
+
+def moment(value: datetime | None) -> str | SafeString:
+    """Return a time to the second, as clocks show it where the site is."""
+    if value is None:
+        return NONE
+    exactly = (localtime(value) if is_aware(value) else value).isoformat(timespec="seconds")
+    return format_html('<time datetime="{}">{}</time>', exactly, unbroken(exactly[:10], exactly[11:19]))
+
+
 def usd(cost: Any) -> str:
     """Return the cost of one job or request."""
     return NONE if cost is None else f"${cost:,.4f}"
@@ -32,6 +47,14 @@ def usd(cost: Any) -> str:
 
 def count(number: int) -> str:
     return f"{number:,}"
+
+
+def parts(number: int, **of_them: int) -> SafeString:
+    """Return a number, and below it those among it that are known by a name."""
+    named = format_html_join(
+        "", '<span class="part">{} {}</span>', ((count(n), name) for name, n in of_them.items() if n)
+    )
+    return format_html("{} {}", count(number), named)
 
 
 def status(value: str, label: str) -> SafeString:

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -16,16 +16,16 @@ from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import Truncator
 from django.views.decorators.http import require_POST
 
 from automation import jobs, registry
 from automation.admin import formats
-from automation.admin.base import History, ValueFilter
+from automation.admin.base import Columns, History, ValueFilter
 from automation.admin.rows import AIRequestInline, StepInline
 from automation.errors import Failure
 from automation.models import AIRequest, Job, JobStatus
-from automation.request_ids import request_id
+from automation.users import user_key
+from observability.conf import sentry_event_url
 
 ACTIVE = [JobStatus.PENDING, JobStatus.RUNNING]
 ENDED_BADLY = [JobStatus.FAILED, JobStatus.CANCELLED]
@@ -58,8 +58,8 @@ class StarterFilter(admin.SimpleListFilter):
         if value is None:
             return queryset
         try:
-            return queryset.filter(started_by=None if value == "none" else value)
-        except (ValueError, ValidationError):
+            return queryset.filter(started_by=None if value == "none" else user_key(value))
+        except ValueError:
             raise IncorrectLookupParameters from None
 
 
@@ -78,26 +78,26 @@ def with_sums(rows: QuerySet[Job]) -> QuerySet[Job]:
     )
 
 
-class JobColumns:
+class JobColumns(Columns):
     """How a job is shown, in the list and on its page."""
 
-    @admin.display(description="id")
-    def short_id(self, job: Job) -> str:
-        """The beginning, by which it is found as well."""
-        return str(job.id)[:8]
+    @admin.display(description="job")
+    def label(self, job: Job) -> SafeString:
+        """The beginning of the id, by which it is found as well, and what kind it is of."""
+        return format_html('{} <span class="quiet">{}</span>', str(job.id)[:8], job.job_type)
 
     @admin.display(description="status")
     def state(self, job: Job) -> SafeString:
         asked = job.status in ACTIVE and job.cancel_requested_at
         return formats.status(job.status, f"{job.get_status_display()}{', asked to end' if asked else ''}")
 
-    @admin.display(description="status")
-    def state_and_problem(self, job: Job) -> SafeString:
-        return format_html("{}{}", self.state(job), formats.error(Truncator(job.error).chars(60)) if job.error else "")
+    @admin.display(description="cancel asked for")
+    def cancel_asked_for(self, job: Job) -> str | SafeString:
+        return formats.moment(job.cancel_requested_at)
 
-    @admin.display(description="took")
-    def took(self, job: Job) -> str:
-        return formats.seconds(job.duration)
+    @admin.display(description="heartbeat")
+    def heartbeat(self, job: Job) -> str | SafeString:
+        return formats.moment(job.heartbeat_at)
 
     @admin.display(description="waited in queue")
     def waited(self, job: Job) -> str:
@@ -124,9 +124,11 @@ class JobColumns:
         """A link to all that this request started."""
         return _link(job.request_id, q=job.request_id) if job.request_id else formats.NONE
 
-    @admin.display(description="error")
-    def problem(self, job: Job) -> str | SafeString:
-        return formats.error(job.error)
+    @admin.display(description="Sentry event")
+    def event(self, job: Job) -> str | SafeString:
+        if url := sentry_event_url(job.sentry_event_id):
+            return format_html('<a href="{}">{}</a>', url, job.sentry_event_id)
+        return job.sentry_event_id or formats.NONE
 
     @admin.display(description="first tried as")
     def before(self, job: Job) -> str | SafeString:
@@ -157,7 +159,7 @@ def _page_link(key: UUID | None) -> str | SafeString:
 
 @admin.register(Job)
 class JobAdmin(JobColumns, History):
-    list_display = ["short_id", "job_type", "state_and_problem", "created_at", "took", "ai_cost", "starter"]
+    list_display = ["label", "state_in_short", "ai_cost", "took", "created", "starter"]
     list_filter = ["status", TypeFilter, StarterFilter, "created_at"]
     list_select_related = ["started_by"]
     search_fields = ["request_id"]
@@ -170,15 +172,22 @@ class JobAdmin(JobColumns, History):
             "Course",
             {
                 "fields": [
-                    ("created_at", "waited"),
-                    ("started_at", "finished_at"),
-                    ("attempts", "worker", "heartbeat_at"),
+                    ("created", "started", "finished"),
+                    ("waited", "cancel_asked_for"),
+                    ("attempts", "worker", "heartbeat"),
                 ]
             },
         ),
         (
             "Where it came from",
-            {"fields": [("starter", "of_request"), ("id", "idempotency_key"), ("before", "after")]},
+            {
+                "fields": [
+                    ("starter", "of_request"),
+                    ("trace_id", "event"),
+                    ("id", "idempotency_key"),
+                    ("before", "after"),
+                ]
+            },
         ),
         ("Payload and result", {"fields": ["payload_shown", "result_shown"]}),
     ]
@@ -188,9 +197,15 @@ class JobAdmin(JobColumns, History):
         "took",
         "ai_cost",
         "tokens",
+        "created",
+        "started",
+        "finished",
         "waited",
+        "cancel_asked_for",
+        "heartbeat",
         "starter",
         "of_request",
+        "event",
         "before",
         "after",
         "payload_shown",
@@ -298,6 +313,6 @@ class JobAdmin(JobColumns, History):
 
     def _retry(self, request: HttpRequest, job: Job) -> Job:
         user = cast(AbstractBaseUser, request.user)  # the admin lets nobody else in
-        again = jobs.retry_job(job, started_by=user, request_id=request_id(request))
+        again = jobs.retry_job(job, started_by=user)
         self.log_change(request, job, f"Tried again as {again.pk}.")
         return again

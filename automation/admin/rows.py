@@ -12,11 +12,11 @@ from django.utils.safestring import SafeString
 
 from automation import registry
 from automation.admin import formats
-from automation.admin.base import History, ReadOnly, ValueFilter, seen
+from automation.admin.base import Columns, History, ReadOnly, ValueFilter, seen
 from automation.models import AIRequest, Step
 
 
-class Columns:
+class RowColumns(Columns):
     """How both are shown."""
 
     @admin.display(description="job")
@@ -28,21 +28,13 @@ class Columns:
             '<a href="{}">{}</a>', reverse("admin:automation_job_change", args=[row.job_id]), str(row.job_id)[:8]
         )
 
-    @admin.display(description="status")
-    def state(self, row: Step | AIRequest) -> SafeString:
-        return formats.status(row.status, row.get_status_display())
-
-    @admin.display(description="took")
-    def took(self, row: Step | AIRequest) -> str:
-        return formats.seconds(row.duration)
-
     def after(self, row: Step | AIRequest, moment: datetime) -> SafeString:
         """Return when something began, seen from the start of its job."""
         passed = formats.seconds((moment - row.job.created_at).total_seconds()) if row.job else formats.NONE
         return format_html('<time datetime="{0}" title="{0}">+{1}</time>', moment.isoformat(" ", "seconds"), passed)
 
 
-class StepColumns(Columns):
+class StepColumns(RowColumns):
     @admin.display(description="step")
     def label(self, step: Step) -> SafeString:
         attempts = f"{step.attempts} tries" if step.attempts > 1 else ""
@@ -52,19 +44,22 @@ class StepColumns(Columns):
     def begun(self, step: Step) -> SafeString:
         return self.after(step, step.started_at)
 
-    @admin.display(description="error")
-    def problem(self, step: Step) -> str | SafeString:
-        return formats.error(step.error)
-
     @admin.display(description="output")
     def returned(self, step: Step) -> str | SafeString:
         return formats.data(step.output)
 
 
-class AIRequestColumns(Columns):
+class AIRequestColumns(RowColumns):
     @admin.display(description="model")
     def label(self, row: AIRequest) -> SafeString:
         return format_html('{} <span class="quiet">{}</span>', row.model, row.provider)
+
+    @admin.display(description="model")
+    def label_and_id(self, row: AIRequest) -> SafeString:
+        """A link to all that is known of it."""
+        address = reverse("admin:automation_airequest_change", args=[row.pk])
+        about = f"{row.provider} {row.request_id}".strip()
+        return format_html('<a href="{}">{}</a> <span class="quiet">{}</span>', address, row.model, about)
 
     @admin.display(description="end")
     def ended(self, row: AIRequest) -> SafeString:
@@ -74,17 +69,17 @@ class AIRequestColumns(Columns):
     def first_token(self, row: AIRequest) -> str:
         return formats.seconds(row.time_to_first_token)
 
-    @admin.display(description="tokens in")
-    def tokens_in(self, row: AIRequest) -> str:
-        return formats.count(row.input_tokens)
+    @admin.display(description="tokens")
+    def tokens(self, row: AIRequest) -> SafeString:
+        return formats.unbroken(f"{formats.count(row.input_tokens)} in", f"{formats.count(row.output_tokens)} out")
 
-    @admin.display(description="cached")
-    def cached(self, row: AIRequest) -> str:
-        return formats.count(row.cached_input_tokens)
+    @admin.display(description="tokens in")
+    def tokens_in(self, row: AIRequest) -> SafeString:
+        return formats.parts(row.input_tokens, cached=row.cached_input_tokens, written=row.cache_write_tokens)
 
     @admin.display(description="tokens out")
-    def tokens_out(self, row: AIRequest) -> str:
-        return formats.count(row.output_tokens)
+    def tokens_out(self, row: AIRequest) -> SafeString:
+        return formats.parts(row.output_tokens, reasoning=row.reasoning_tokens)
 
     @admin.display(description="cost")
     def price(self, row: AIRequest) -> str | SafeString:
@@ -106,23 +101,21 @@ class Inline(ReadOnly, admin.TabularInline):
 class StepInline(StepColumns, Inline):
     model = Step
     ordering = ["position"]
-    fields = ["label", "state", "begun", "took", "problem", "returned"]
+    fields = ["label", "state_and_problem", "begun", "took", "returned"]
 
 
 class AIRequestInline(AIRequestColumns, Inline):
     model = AIRequest
     ordering = ["created_at", "id"]
     fields = [
-        "label",
-        "state",
+        "label_and_id",
+        "state_and_problem",
         "ended",
         "took",
         "first_token",
         "tokens_in",
-        "cached",
         "tokens_out",
         "price",
-        "request_id",
     ]
 
 
@@ -142,7 +135,7 @@ class ModelFilter(ValueFilter):
 
 @admin.register(Step)
 class StepAdmin(StepColumns, History):
-    list_display = ["label", "state", "of_job", "started_at", "took", "problem"]
+    list_display = ["label", "state_in_short", "took", "started", "of_job"]
     list_filter = ["status", StepFilter]
     ordering = ["-id"]
     fields = [
@@ -152,18 +145,18 @@ class StepAdmin(StepColumns, History):
         "detail",
         "state",
         "attempts",
-        "started_at",
-        "finished_at",
+        "started",
+        "finished",
         "took",
         "problem",
         "returned",
     ]
-    readonly_fields = ["state", "took", "problem", "returned"]
+    readonly_fields = ["state", "started", "finished", "took", "problem", "returned"]
 
 
 @admin.register(AIRequest)
 class AIRequestAdmin(AIRequestColumns, History):
-    list_display = ["label", "state", "of_job", "created_at", "took", "tokens_in", "tokens_out", "price"]
+    list_display = ["label", "state_in_short", "price", "tokens", "took", "created", "of_job"]
     list_filter = ["status", ModelFilter, "created_at"]
     search_fields = ["request_id"]
     search_help_text = "The id that the provider gave the request."
@@ -172,8 +165,9 @@ class AIRequestAdmin(AIRequestColumns, History):
         "provider",
         "model",
         "state",
+        "problem",
         "request_id",
-        "created_at",
+        "created",
         "took",
         "first_token",
         "input_tokens",
@@ -183,7 +177,7 @@ class AIRequestAdmin(AIRequestColumns, History):
         "reasoning_tokens",
         "price",
     ]
-    readonly_fields = ["state", "took", "first_token", "price"]
+    readonly_fields = ["state", "problem", "created", "took", "first_token", "price"]
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         return (queryset.filter(request_id=search_term.strip()) if search_term.strip() else queryset), False

@@ -1,40 +1,85 @@
-"""The API as a whole: its documentation, its errors, and the request id on each answer."""
+"""The API as a whole: its documentation and its errors."""
 
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import re_path
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, ValidationError, ValidationErrorContext
 
 from automation.api.auth import SIGNED_IN, TOKEN
 from automation.errors import IdempotencyKeyTaken, InvalidPayload, NotEnded, UnknownJobType
-from automation.request_ids import HEADER, request_id
+
+NO_OBJECT = "Send a JSON object."
+WORDS = {
+    "extra_forbidden": "Unknown field. An idempotency key is sent as the header Idempotency-Key.",
+    "dict_type": NO_OBJECT,
+}
+View = Callable[..., HttpResponse]
 
 
 class API(NinjaAPI):
-    """Tells with each answer under which id the request is kept, and of a wrong field where it is."""
+    """Answers in JSON wherever its addresses begin, and tells of a wrong field where it is."""
 
-    def create_response(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = super().create_response(request, *args, **kwargs)
-        response[HEADER] = request_id(request)
-        return response
+    @property
+    def urls(self) -> tuple[list[Any], str, str]:
+        patterns, app_name, namespace = super().urls
+        own: list[Any] = [*patterns, re_path("", _nothing)]
+        for pattern in own:
+            pattern.callback = _in_json(pattern.callback)
+        return own, app_name, namespace
 
     def validation_error_from_error_contexts(self, contexts: list[ValidationErrorContext]) -> ValidationError:
         error = super().validation_error_from_error_contexts(contexts)
         for one in error.errors:
             source, *way = one["loc"]
-            if source == "query" and len(way) > 2:  # an item of a list: ninja names our own argument first
+            if source == "body" or (source == "query" and len(way) > 2):  # ninja names our own argument first
                 one["loc"] = (source, *way[1:])
+            one["msg"] = _sentence(one)
         return error
 
 
-def _docs_for_users(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def _sentence(error: dict[str, Any]) -> str:
+    """Return pydantic's words where there are none of ours, or of the validator that refused the value."""
+    if error["loc"] == ("body",):
+        return NO_OBJECT
+    return WORDS.get(error["type"]) or error.get("ctx", {}).get("error") or error["msg"]
+
+
+def _in_json(view: View) -> View:
+    """Say in the manner of the API what Django would say in HTML: no such address, and not by this method."""
+
+    @csrf_exempt  # who may do what, the API says itself
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            response = view(request, *args, **kwargs)
+        except Http404:
+            response = api.create_response(request, {"detail": "There is nothing at this address."}, status=404)
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = response["Allow"]
+            response = api.create_response(request, {"detail": f"This address takes {allowed} only."}, status=405)
+            response["Allow"] = allowed
+        return response
+
+    return answer
+
+
+def _nothing(request: HttpRequest) -> HttpResponse:
+    raise Http404
+
+
+def _docs_for_users(view: View) -> View:
     """Show the documentation to those who may use the API, and to all while DEBUG is on."""
 
+    @require_safe
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if settings.DEBUG or TOKEN(request) or request.user.is_authenticated:
@@ -48,7 +93,8 @@ api = API(
     title="Automation",
     version="1",
     description="Start jobs and follow them. Sign in, or send the token as `Authorization: Bearer …`. "
-    "Each answer has an `X-Request-ID`: the one that was sent, or a new one.",
+    "Each answer has an `X-Request-ID`: the one that was sent, or a new one. "
+    'Errors are `{"detail": …}`, also for an unknown address (404) and for a method that it does not take (405).',
     urls_namespace="automation",
     auth=[TOKEN, SIGNED_IN],
     docs_decorator=_docs_for_users,

@@ -1,12 +1,11 @@
 """The list of jobs: what it can be asked for, and pages that go on where the one before ended."""
 
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
@@ -15,30 +14,42 @@ from ninja.errors import ValidationError as Invalid
 from pydantic import AfterValidator
 
 from automation.models import Job, JobStatus
+from automation.users import user_key
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _user_key(text: str) -> Any:
-    try:
-        return get_user_model()._meta.pk.to_python(text)
-    except ValidationError:
-        raise ValueError("is no id of a user") from None
+CURSOR = r"^[0-9]{1,17}-[0-9a-f]{32}$"
+LIKE_THIS = "as 2026-11-25T01:30:00Z, or as 2026-11-25T03:30:00%2B02:00 (a + itself is a space in an address)"
 
 
 def _moment(text: str) -> datetime:
     """Return a time of ISO 8601, in UTC, where every database can hold it."""
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"Give a time {LIKE_THIS}.") from None
     if moment.tzinfo is None:
-        raise ValueError("needs a time zone, as 2026-11-25T01:30:00Z")
+        raise ValueError(f"Give the time zone as well, {LIKE_THIS}.")
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("is before the year 1 or after the year 9999") from None
+        raise ValueError("Give a time between the years 1 and 9999.") from None
+
+
+def _text(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("Give a text that is not empty and has no NUL character, or leave this out.")
+    return text
+
+
+def _cursor(text: str) -> str:
+    if not re.fullmatch(CURSOR, text):
+        raise ValueError("This is no cursor: take the address of `next` as it is.")
+    return text
 
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}), AfterValidator(_moment)]
-Text = Annotated[str, Field(max_length=128, pattern=r"^[^\x00]+$")]
+Text = Annotated[str, Field(max_length=128, json_schema_extra={"pattern": r"^[^\x00]+$"}), AfterValidator(_text)]
+Cursor = Annotated[str, Field(json_schema_extra={"pattern": CURSOR}), AfterValidator(_cursor)]
 
 
 class JobFilter(FilterSchema):
@@ -46,7 +57,7 @@ class JobFilter(FilterSchema):
 
     status: list[JobStatus] = Field([], max_length=len(JobStatus), description="Any of these; give it several times.")
     job_type: Text | None = None
-    started_by: Annotated[Text, AfterValidator(_user_key)] | None = Field(None, description="Id of a user.")
+    started_by: Annotated[Text, AfterValidator(user_key)] | None = Field(None, description="Id of a user.")
     request_id: Text | None = Field(None, description="Of the request that started it.")
     has_error: bool | None = None
     created_after: Annotated[Moment | None, FilterLookup("created_at__gte")] = Field(None, description="Or just then.")
@@ -93,7 +104,7 @@ class Page(Schema):
     """Which part of the list; the cursor comes from the `next` of another page."""
 
     limit: int = Field(50, ge=1, le=200)
-    cursor: Annotated[str, Field(pattern=r"^[0-9]{1,17}-[0-9a-f]{32}$")] | None = None
+    cursor: Cursor | None = None
 
     @property
     def after(self) -> Place | None:

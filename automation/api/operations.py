@@ -7,37 +7,43 @@ from uuid import UUID
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from ninja import Body, Header, Query
+from ninja import Field, Header, Query
 from ninja.errors import HttpError
 from ninja.responses import Status
+from pydantic import AfterValidator
 
 from automation import jobs, registry
 from automation.api.auth import caller
 from automation.api.core import api
 from automation.api.listing import JobFilter, Page, read_page
-from automation.api.schemas import Error, FieldErrors, JobDetail, JobOut, JobPage, JobType
-from automation.conf import site_check_hosts
+from automation.api.schemas import Error, FieldErrors, JobDetail, JobOut, JobPage, JobType, StartIn
 from automation.models import AIRequest, Job, Step
-from automation.request_ids import request_id
 
-EXAMPLE_HOST = next(iter(site_check_hosts()), "localhost:8000")
 # A string of RFC 8941, as the draft of the header has it, or what many clients send: the key without quotes.
 KEY = r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--:<-\[\]-~]{1,255})$'
+WHERE_NEEDED = "where there are spaces, commas or semicolons among them"
+
+
+def _key(text: str) -> str:
+    """Return the key without its quotes."""
+    if not re.fullmatch(KEY, text):
+        raise ValueError(f"Give 1 to 255 printable characters of ASCII, in double quotes {WHERE_NEEDED}.")
+    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
+
+
+Key = Annotated[str, Field(json_schema_extra={"pattern": KEY}), AfterValidator(_key)]
 
 STARTED = {202: JobOut, 400: Error, 401: Error, 403: Error, 404: Error, 413: Error, 422: FieldErrors}
-FOUND = {401: Error, 404: Error}
-CHANGED = {202: JobOut, 403: Error, 409: Error, **FOUND}
-# what is no UUID matches no address, so the site's own page answers
-NO_SUCH_PAGE = {"responses": {404: {"content": {"text/html": {"schema": {"type": "string"}}}}}}
+FOUND = {401: Error, 403: Error, 404: Error}
+CHANGED = {202: JobOut, 409: Error, **FOUND}
 
 
 @api.post("start", response=STARTED, url_name="start", summary="Start a job")
 def start(
     request: HttpRequest,
     response: HttpResponse,
-    job_type: Annotated[str, Body(max_length=100, examples=["site_check"])],
-    payload: Annotated[dict[str, Any], Body(examples=[{"base_url": f"http://{EXAMPLE_HOST}", "paths": ["/"]}])],
-    key: Annotated[str | None, Header(alias="Idempotency-Key", pattern=KEY, description="As a UUID.")] = None,
+    asked: StartIn,
+    key: Annotated[Key | None, Header(alias="Idempotency-Key", description="As a UUID.")] = None,
 ) -> Status[Job]:
     """Queue a job for the workers; follow it by its id, or by the header Location.
 
@@ -47,16 +53,17 @@ def start(
     return _accepted(
         response,
         jobs.create_job(
-            job_type,
-            payload,
+            asked.job_type,
+            asked.payload,
             started_by=caller(request),
-            request_id=request_id(request),
-            idempotency_key=key and _unquoted(key),
+            idempotency_key=key,
         ),
     )
 
 
-@api.get("jobs", response={200: JobPage, 401: Error, 422: FieldErrors}, url_name="jobs", summary="List jobs")
+@api.get(
+    "jobs", response={200: JobPage, 401: Error, 403: Error, 422: FieldErrors}, url_name="jobs", summary="List jobs"
+)
 def list_jobs(request: HttpRequest, filters: Query[JobFilter], page: Query[Page]) -> dict[str, Any]:
     """Jobs, the newest first, without their results."""
     return read_page(request, filters, page)
@@ -67,7 +74,6 @@ def list_jobs(request: HttpRequest, filters: Query[JobFilter], page: Query[Page]
     response={200: JobDetail, **FOUND},
     url_name="job",
     summary="Look at a job",
-    openapi_extra=NO_SUCH_PAGE,
 )
 def show_job(request: HttpRequest, job_id: UUID) -> Job:
     """One job with its result, its steps and its AI requests, in the order of their time."""
@@ -81,7 +87,6 @@ def show_job(request: HttpRequest, job_id: UUID) -> Job:
     response=CHANGED,
     url_name="cancel",
     summary="Cancel a job",
-    openapi_extra=NO_SUCH_PAGE,
 )
 def cancel(request: HttpRequest, response: HttpResponse, job_id: UUID) -> Status[Job]:
     """End a pending job at once, and a running one at its next checkpoint. 409: it has ended already."""
@@ -98,7 +103,6 @@ def cancel(request: HttpRequest, response: HttpResponse, job_id: UUID) -> Status
     response={**CHANGED, 422: FieldErrors},
     url_name="retry",
     summary="Try a job again",
-    openapi_extra=NO_SUCH_PAGE,
 )
 def retry(request: HttpRequest, response: HttpResponse, job_id: UUID) -> Status[Job]:
     """Queue a new job with the type and payload of one that failed or was cancelled; the answer is the new one.
@@ -107,10 +111,12 @@ def retry(request: HttpRequest, response: HttpResponse, job_id: UUID) -> Status[
     one that the job type takes.
     """
     job = _find(job_id)
-    return _accepted(response, jobs.retry_job(job, started_by=caller(request), request_id=request_id(request)))
+    return _accepted(response, jobs.retry_job(job, started_by=caller(request)))
 
 
-@api.get("job-types", response={200: list[JobType], 401: Error}, url_name="job-types", summary="List job types")
+@api.get(
+    "job-types", response={200: list[JobType], 401: Error, 403: Error}, url_name="job-types", summary="List job types"
+)
 def list_job_types(request: HttpRequest) -> list[dict[str, Any]]:
     """What can be started, and with which payload."""
     pipelines = map(registry.get, registry.names())
@@ -127,7 +133,3 @@ def _find(job_id: UUID, *with_these: Prefetch) -> Job:
 def _accepted(response: HttpResponse, job: Job) -> Status[Job]:
     response["Location"] = reverse("automation:job", args=[job.pk])
     return Status(202, job)
-
-
-def _unquoted(key: str) -> str:
-    return re.sub(r"\\(.)", r"\1", key[1:-1]) if key.startswith('"') else key

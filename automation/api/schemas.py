@@ -6,10 +6,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Field, Schema
-from pydantic import PlainSerializer
+from pydantic import ConfigDict, PlainSerializer
 
+from automation.conf import site_check_hosts
 from automation.models import AIRequestStatus, Job, JobStatus, StepStatus
+from observability.conf import sentry_event_url
 
+EXAMPLE_HOST = next(iter(site_check_hosts()), "localhost:8000")
 USD = Annotated[Decimal, PlainSerializer(lambda usd: f"{usd:f}", return_type=str)]  # never as 1E-7
 
 
@@ -30,6 +33,15 @@ class FieldError(Schema):
 
 class FieldErrors(Schema):
     detail: list[FieldError]
+
+
+class StartIn(Schema):
+    """What to start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job_type: str = Field(max_length=100, examples=["site_check"])
+    payload: dict[str, Any] = Field(examples=[{"base_url": f"http://{EXAMPLE_HOST}", "paths": ["/"]}])
 
 
 class JobType(Schema):
@@ -55,6 +67,7 @@ class AIRequestOut(Schema):
     provider: str
     model: str
     status: AIRequestStatus
+    error: str = Field(description="Why it failed; empty otherwise.")
     input_tokens: int = Field(description="All that is billed, as are the output tokens.")
     output_tokens: int
     cached_input_tokens: int = Field(description="Among the input tokens.")
@@ -81,11 +94,18 @@ class JobOut(Schema):
     cancel_requested_at: datetime | None
     started_by: str | None = Field(description="Id of the user; null: by token or command.")
     request_id: str = Field(description="Of the request that started it; empty: by command.")
+    trace_id: str = Field(description="Of Sentry; empty: it is not in use.")
+    sentry_event_id: str = Field(description="Of the error in Sentry; empty: it got none.")
+    sentry_event_url: str = Field(description="Where that is; empty: SENTRY_EVENT_URL is not set.")
     retry_of: UUID | None = Field(description="The job before, which this one tries again.")
 
     @staticmethod
     def resolve_started_by(job: Job) -> str | None:
         return None if job.started_by_id is None else str(job.started_by_id)
+
+    @staticmethod
+    def resolve_sentry_event_url(job: Job) -> str:
+        return sentry_event_url(job.sentry_event_id)
 
     @staticmethod
     def resolve_retry_of(job: Job) -> UUID | None:

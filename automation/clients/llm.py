@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import httpx2
 
 from automation import conf
-from automation.clients.http import CODE, Deadline, Service, Sleep, TimedOut, timeouts, tls
+from automation.clients.http import CODE, Deadline, Service, ServiceError, Sleep, TimedOut, timeouts, tls
 from automation.errors import storable
 from automation.models import AIRequest, AIRequestStatus, Job
 from observability.http import AICall, instrument
@@ -57,8 +57,8 @@ class LLM(Service):
     ) -> Completion:
         """Return what the model says; raises ServiceError.
 
-        `watch` is called with each piece of a stream as it comes; what it raises ends the request. An answer that
-        broke off has cost money: whether to ask again is left to the step.
+        `watch` is called with each piece of a stream as it comes, and with "" whenever anything comes; what it raises
+        ends the request. An answer that broke off has cost money: whether to ask again is left to the step.
         """
         body = self._body(model, messages, system, max_tokens, stream)
 
@@ -79,7 +79,7 @@ class LLM(Service):
         pieces, reason = [], ""
         timeout = timeouts(min(SILENCE, self._timeout))
         with self._answer("complete", "POST", self.path, json=body, timeout=timeout) as (response, deadline):
-            for text, ended in self._pieces(response, deadline):
+            for text, ended in self._pieces(_Parts(response, deadline, watch)):
                 pieces.append(text)
                 reason = ended or reason
                 if text and watch:
@@ -88,14 +88,14 @@ class LLM(Service):
                 raise self._garbled("complete", response, "the answer broke off")
         return Completion("".join(pieces), reason not in CUT_SHORT)
 
-    def _pieces(self, response: httpx2.Response, deadline: Deadline) -> Iterator[tuple[str, str]]:
+    def _pieces(self, parts: "_Parts") -> Iterator[tuple[str, str]]:
         """Yield the text of each event, and the reason of the end where it tells that."""
-        with self._understanding(response):
-            for event in httpx2.EventSource(response):
-                deadline.check()
+        with self._understanding(parts.response):
+            for event in httpx2.EventSource(parts):  # type: ignore[arg-type]  # it reads no more of a response
                 if event.data == "[DONE]":
                     return
-                yield self._read_event(json.loads(event.data))
+                text, reason = self._read_event(json.loads(event.data))
+                yield "".join([text]), "".join([reason])  # of any other type it is a TypeError
 
     @contextmanager
     def _understanding(self, response: httpx2.Response) -> Iterator[None]:
@@ -109,27 +109,28 @@ class LLM(Service):
 
     @contextmanager
     def _recorded(self, job: Job | None) -> Iterator[None]:
-        """Save what the HTTP request within the block has cost, also when the block raises."""
+        """Save what the HTTP request within the block has cost, and why it failed when the block raises."""
         self._calls.clear()
-        fault: AIRequestStatus | None = AIRequestStatus.ERROR
+        fault: BaseException | None = None
         try:
             yield
-            fault = None
-        except TimedOut:
-            fault = AIRequestStatus.TIMEOUT
+        except BaseException as exc:
+            fault = exc
             raise
         finally:
             for call in self._calls:
                 self._save(job, call, fault)
 
-    def _save(self, job: Job | None, call: AICall, fault: AIRequestStatus | None) -> None:
+    def _save(self, job: Job | None, call: AICall, fault: BaseException | None) -> None:
         """To the HTTP client an answer that we could not use, or not wait for, is a good one."""
         tokens = call.usage
+        failed = AIRequestStatus.TIMEOUT if isinstance(fault, TimedOut) else AIRequestStatus.ERROR
         AIRequest.objects.create(
             job=job,
             provider=self.provider,
             model=storable(call.model)[:200],
-            status=fault if fault and call.status == AIRequestStatus.SUCCESS else call.status,
+            status=failed if fault and call.status == AIRequestStatus.SUCCESS else call.status,
+            error=_reason(fault) if fault else "",
             input_tokens=tokens.input_tokens or 0,
             output_tokens=tokens.output_tokens or 0,
             cached_input_tokens=tokens.cached_input_tokens or 0,
@@ -151,6 +152,27 @@ class LLM(Service):
     def _read_event(self, event: dict[str, Any]) -> tuple[str, str]:
         """Return the same of one event; raises Told where it tells of an error."""
         raise NotImplementedError
+
+
+def _reason(fault: BaseException) -> str:
+    """Return why a request failed; of what a listener raised its class only, as it may quote the answer."""
+    if isinstance(fault, ServiceError):
+        return storable(fault.reason[:1].upper() + fault.reason[1:])
+    return f"Ended before the answer was whole ({type(fault).__name__})"
+
+
+class _Parts:
+    """A streamed answer as it comes, within its time and a size; comments in it, which are no events, count as well."""
+
+    def __init__(self, response: httpx2.Response, deadline: Deadline, watch: Watch | None) -> None:
+        self.response, self.headers, self.request = response, response.headers, response.request
+        self.deadline, self.watch = deadline, watch
+
+    def iter_text(self) -> Iterator[str]:
+        for part in self.deadline.within(self.response.iter_text()):
+            if self.watch:
+                self.watch("")
+            yield part
 
 
 class Told(Exception):

@@ -1,5 +1,1 @@
-"""One module for each job type; importing this package registers them all."""
-
-from automation.pipelines import notion_vercel, site_check
-
-__all__ = ["notion_vercel", "site_check"]
+"""One module for each job type; a project has those that it names in AUTOMATION["PIPELINES"]."""

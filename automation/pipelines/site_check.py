@@ -47,7 +47,13 @@ class SiteCheckPayload(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    base_url: Annotated[str, pydantic.Field(max_length=300), pydantic.AfterValidator(allowed_base_url)]
+    base_url: Annotated[
+        str,
+        pydantic.Field(
+            max_length=300, description="http://host or http://host:port (or https), of a host that is allowed."
+        ),
+        pydantic.AfterValidator(allowed_base_url),
+    ]
     paths: Annotated[list[Path], pydantic.Field(min_length=1, max_length=50)]
 
 

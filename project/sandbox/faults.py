@@ -19,6 +19,7 @@ KINDS: dict[str, set[str] | None] = {
     "build_error": DEPLOYMENTS,
     "build_canceled": DEPLOYMENTS,
 }
+SERVICES = ("notion", "vercel", "openai", "anthropic", "sites")
 STATUSES = range(400, 600)
 # How often each comes with ``--faults realistic``: about one answer in twenty.
 CHANCES = {
@@ -47,6 +48,8 @@ class Fault:
     seconds: float = 1.0  # of delay, for slow and drip
 
     def __post_init__(self) -> None:
+        if self.service not in SERVICES:
+            raise ValueError(f"There is no service {self.service!r}: give one of {', '.join(SERVICES)}.")
         self.fault = str(self.fault)
         is_status = self.fault.isdecimal() and int(self.fault) in STATUSES
         if self.fault not in KINDS and not is_status:

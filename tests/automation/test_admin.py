@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -17,7 +17,8 @@ from tests.servers import requires
 
 pytestmark = pytest.mark.django_db
 
-JOBS = "/admin/automation/job/"
+JOBS, STEPS, REQUESTS = (f"/admin/automation/{name}/" for name in ("job", "step", "airequest"))
+TWO_LINES = 26  # pixels
 MARKUP = "</p><img src=x onerror=alert(1)>"
 
 
@@ -44,10 +45,10 @@ def pages(job, request_row):
     return [
         JOBS,
         page_of(job),
-        "/admin/automation/step/",
-        f"/admin/automation/step/{job.steps.first().id}/change/",
-        "/admin/automation/airequest/",
-        f"/admin/automation/airequest/{request_row.id}/change/",
+        STEPS,
+        f"{STEPS}{job.steps.first().id}/change/",
+        REQUESTS,
+        f"{REQUESTS}{request_row.id}/change/",
     ]
 
 
@@ -62,7 +63,7 @@ def text(response):
 
 def listed(client, **query):
     """The beginnings of the ids in the list of jobs."""
-    return set(re.findall(r"/change/[^>]*>([0-9a-f]{8})<", client.get(JOBS, query).content.decode()))
+    return set(re.findall(r"/change/[^>]*>([0-9a-f]{8}) <", client.get(JOBS, query).content.decode()))
 
 
 def short(*jobs):
@@ -108,6 +109,51 @@ def test_a_job_is_shown_with_what_it_cost_and_where_it_came_from(admin_client, u
     assert "{ &quot;page&quot;: &quot;ü&quot; }" in page
 
 
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("https://sentry.example.com/?query={event_id}", '<a href="https://sentry.example.com/?query=e1">e1</a>'),
+        ("", "e1"),
+    ],
+    ids=["as a link", "where it is not known"],
+)
+def test_a_job_leads_to_its_trace_and_its_error_in_sentry(admin_client, job, settings, template, shown):
+    settings.OBSERVABILITY = settings.OBSERVABILITY | {"SENTRY_EVENT_URL": template}
+    Job.objects.filter(pk=job.pk).update(trace_id="c0ffee", sentry_event_id="e1")
+
+    page = admin_client.get(page_of(job))
+
+    assert "Trace id: c0ffee" in text(page)
+    assert f'<div class="readonly">{shown}</div>' in page.content.decode()
+
+
+def test_a_request_is_shown_with_why_it_failed_and_with_all_kinds_of_its_tokens(admin_client, job):
+    asked = {"input_tokens": 9411, "cached_input_tokens": 8200, "cache_write_tokens": 1000, "time_to_first_token": 0.5}
+    said = {"output_tokens": 2118, "reasoning_tokens": 640, "provider": "anthropic", "request_id": "req_011"}
+    AIRequest.objects.create(job=job, model="claude", status="success", **asked, **said)
+    failed = AIRequest.objects.create(job=job, model="claude", status="error", error="HTTP 529 overloaded_error")
+
+    page = text(admin_client.get(page_of(job)))
+
+    assert "claude anthropic req_011" in page
+    assert "500 ms 9,411 8,200 cached 1,000 written 2,118 640 reasoning" in page
+    for address in (page_of(job), REQUESTS, f"{REQUESTS}{failed.pk}/change/"):
+        assert "HTTP 529 overloaded_error" in text(admin_client.get(address))
+    assert f"{REQUESTS}{failed.pk}/change/" in admin_client.get(page_of(job)).content.decode()
+
+
+def test_times_are_shown_to_the_second(admin_client, job, settings):
+    settings.TIME_ZONE = "Asia/Tokyo"
+    at = datetime(2026, 11, 25, 3, 59, 1, 700_000, tzinfo=UTC)
+    times = {name: at + timedelta(seconds=n) for n, name in enumerate(["created_at", "started_at", "finished_at"])}
+    Job.objects.filter(pk=job.pk).update(status="cancelled", cancel_requested_at=at + timedelta(seconds=9), **times)
+
+    page = text(admin_client.get(page_of(job)))
+
+    assert "Created: 2026-11-25 12:59:01 Started: 2026-11-25 12:59:02 Finished: 2026-11-25 12:59:03" in page
+    assert "Cancel asked for: 2026-11-25 12:59:10" in page
+
+
 def test_files_are_shown_one_by_one_and_long_texts_are_folded(admin_client, job):
     files = {"app/page.tsx": "export default\nfunction Page() {}", "empty.css": ""}
     Job.objects.filter(pk=job.pk).update(result={"notes": ["x" * 5000]}, payload={"one": "line"})
@@ -139,7 +185,7 @@ def test_markup_is_text_wherever_it_stands(admin_client, job):
     step = Step.objects.create(job=job, position=2, **about)
     row = AIRequest.objects.create(job=job, model=MARKUP, provider=MARKUP, request_id=MARKUP, status="success")
 
-    for address in [*pages(job, row), f"/admin/automation/step/{step.pk}/change/", f"{JOBS}{job.pk}/history/"]:
+    for address in [*pages(job, row), f"{STEPS}{step.pk}/change/", f"{JOBS}{job.pk}/history/"]:
         page = admin_client.get(address, follow=True).content.decode()
         assert "<img src=x" not in page
     assert "onerror=alert(1)&gt;" in admin_client.get(page_of(job)).content.decode()
@@ -188,7 +234,7 @@ def test_a_job_is_found_by_the_request_that_started_it(admin_client, job):
 def test_an_ai_request_is_found_by_the_id_of_its_provider(admin_client, request_row):
     AIRequest.objects.create(model="gpt-5", status="success", request_id="req_011")
 
-    assert re.search(r"\b1 AI request\b", text(admin_client.get("/admin/automation/airequest/", {"q": "req_011"})))
+    assert re.search(r"\b1 AI request\b", text(admin_client.get(REQUESTS, {"q": "req_011"})))
 
 
 @pytest.mark.parametrize("words", ["nothing-like-it", "\x00", "%", "0" * 33])
@@ -210,7 +256,10 @@ def test_jobs_are_filtered(admin_client, admin_user, user, job):
     assert listed(admin_client, created_at__gte=timezone.now() - timedelta(days=7)) == short(job, mine)
 
 
-@pytest.mark.parametrize("query", [{"started_by": "somebody"}, {"job_type": "\x00"}, {"status__exact": "lost"}])
+@pytest.mark.parametrize(
+    "query",
+    [{"started_by": "somebody"}, {"started_by": "9" * 30}, {"job_type": "\x00"}, {"status__exact": "lost"}],
+)
 def test_a_filter_that_cannot_be_is_no_error(admin_client, job, query):
     assert admin_client.get(JOBS, query, follow=True).status_code == 200
 
@@ -219,9 +268,9 @@ def test_the_models_that_were_asked_can_be_chosen_from(admin_client):
     for model in ("gpt-5", "claude", "gpt-5"):
         AIRequest.objects.create(model=model, status="success")
 
-    page = text(admin_client.get("/admin/automation/airequest/"))
+    page = text(admin_client.get(REQUESTS))
     assert "By model All claude gpt-5 " in page
-    assert "2 AI requests" in text(admin_client.get("/admin/automation/airequest/", {"model": "gpt-5"}))
+    assert "2 AI requests" in text(admin_client.get(REQUESTS, {"model": "gpt-5"}))
 
 
 def test_a_list_counts_no_further_than_its_pages_lead(admin_client, monkeypatch):
@@ -310,6 +359,34 @@ def test_a_person_reads_a_job_on_any_screen(live_server, admin_user, job, scheme
         assert page.locator("pre:visible", has_text="a {").count() == 1
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert violations(page) == []
+        assert page.errors == []
+
+
+@requires("chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1300, 390])
+def test_a_person_sees_in_each_list_what_it_cost_and_why_it_failed(
+    live_server, admin_user, job, scheme, width, monkeypatch
+):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    error = "The deployment dpl_266fc4b28f2348f7affd9ebd ended as CANCELED, and nobody knows why."
+    Job.objects.filter(pk=job.pk).update(status="failed", error=error, started_by=admin_user, duration=185.2)
+    Step.objects.filter(job=job).update(error=error)
+    about = {"input_tokens": 138_454, "output_tokens": 23_794, "cost": Decimal("12.3456"), "duration": 185.2}
+    for model in ("claude-haiku-4-5-20251001", "vendor/" + "long" * 30):
+        AIRequest.objects.create(job=job, model=model, status="rate_limited", error=error, **about)
+
+    with browser(color_scheme=scheme, width=width) as page:
         page.goto(f"{live_server.url}{JOBS}")
-        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.fill("#id_username", "admin")
+        page.fill("#id_password", "password")
+        page.click("[type=submit]")
+        for address, shown in ((JOBS, "$24.6912"), (STEPS, "The deployment"), (REQUESTS, "$12.3456")):
+            page.goto(f"{live_server.url}{address}")
+            sizes = page.eval_on_selector_all(".results, html", "all => all.map(e => [e.scrollWidth, e.clientWidth])")
+            assert [wide for wide, room in sizes if wide > room] == []
+            assert page.get_by_text(shown).first.is_visible()
+            assert page.get_by_text("ended as").first.is_visible()
+            assert violations(page, within=".results") == []
+        assert page.locator(".results").get_by_text("claude-haiku-4-5-20251001").bounding_box()["height"] < TWO_LINES
         assert page.errors == []

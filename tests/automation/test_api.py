@@ -6,12 +6,13 @@ from contextlib import closing
 import pytest
 
 from automation.models import Job
-from tests.automation.conftest import TOKEN
+from tests.automation.conftest import TOKEN, permit
 
 pytestmark = pytest.mark.django_db
 
 START, JOBS, TYPES = "/api/automation/start", "/api/automation/jobs", "/api/automation/job-types"
 OPENAPI, DOCS = "/api/automation/openapi.json", "/api/automation/docs"
+SOMETHING = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 
 
 @pytest.fixture
@@ -57,6 +58,23 @@ def test_the_token_opens_every_door(by_token, job, body):
 def test_a_signed_in_user_may_read(signed_in, job):
     for address in (JOBS, f"{JOBS}/{job.id}", TYPES, OPENAPI, DOCS):
         assert signed_in.get(address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("permissions", "reading", "changing"), [([], 403, 403), (["view_job"], 200, 403), (["change_job"], 403, 202)]
+)
+def test_a_signed_in_user_needs_the_permissions_that_the_admin_asks_for(
+    signed_in, user, job, body, permissions, reading, changing
+):
+    permit(user, *permissions)
+    signed_in.handler.enforce_csrf_checks = False
+    asked = [*map(signed_in.get, (JOBS, TYPES, f"{JOBS}/{job.id}"))]
+    changed = [post(signed_in, body), signed_in.post(f"{JOBS}/{job.id}/cancel")]
+
+    assert {answer.status_code for answer in asked} == {reading}
+    assert {answer.status_code for answer in changed} == {changing}
+    for refused in (answer for answer in (*asked, *changed) if answer.status_code == 403):
+        assert "You need the permission automation." in refused.json()["detail"]
 
 
 def test_a_signed_in_user_needs_the_csrf_token_to_change_anything(signed_in, job, body):
@@ -132,9 +150,52 @@ def test_the_documentation_is_open_while_debug_is_on(anyone, settings):
     assert [anyone.get(address).status_code for address in (DOCS, OPENAPI, JOBS)] == [200, 200, 401]
 
 
-@pytest.mark.parametrize(("address", "method"), [(START, "get"), (JOBS, "post"), (JOBS, "delete"), (TYPES, "post")])
-def test_other_methods_are_405(by_token, address, method):
-    assert getattr(by_token, method)(address).status_code == 405
+# Nowhere
+
+
+@pytest.mark.parametrize(
+    ("address", "method", "allowed"),
+    [
+        (START, "get", "POST"),
+        (JOBS, "post", "GET"),
+        (JOBS, "delete", "GET"),
+        (TYPES, "options", "GET"),
+        (DOCS, "post", "GET, HEAD"),
+    ],
+)
+def test_other_methods_are_405(by_token, anyone, address, method, allowed):
+    for client in (by_token, anyone):
+        answer = getattr(client, method)(address, headers={"X-Request-ID": "mine"})
+
+        assert (answer.status_code, answer["Allow"], answer["X-Request-ID"]) == (405, allowed, "mine")
+        assert answer.json() == {"detail": f"This address takes {allowed} only."}
+
+
+@pytest.mark.parametrize("method", ["get", "post", "delete"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "start/",
+        "jobs/",
+        "jobs/xyz",
+        f"jobs/{SOMETHING.replace('-', '')}",
+        f"jobs/{SOMETHING}/",
+        "jobs/a%2Fb",
+        "no/such%0Apath",
+    ],
+)
+def test_an_address_that_there_is_not_is_404(by_token, anyone, path, method):
+    for client in (by_token, anyone):
+        answer = getattr(client, method)(f"/api/automation/{path}", headers={"X-Request-ID": "mine"})
+
+        assert (answer.status_code, answer["X-Request-ID"]) == (404, "mine")
+        assert answer.json() == {"detail": "There is nothing at this address."}
+
+
+def test_the_documentation_tells_the_id_of_its_request(by_token):
+    for address in (DOCS, OPENAPI):
+        assert by_token.get(address, headers={"X-Request-ID": "mine"})["X-Request-ID"] == "mine"
 
 
 # The documentation
@@ -150,11 +211,11 @@ def test_the_openapi_document_names_every_answer(by_token):
     }
     assert answers == {
         "post /api/automation/start": [202, 400, 401, 403, 404, 413, 422],
-        "get /api/automation/jobs": [200, 401, 422],
-        "get /api/automation/jobs/{job_id}": [200, 401, 404],
+        "get /api/automation/jobs": [200, 401, 403, 422],
+        "get /api/automation/jobs/{job_id}": [200, 401, 403, 404],
         "post /api/automation/jobs/{job_id}/cancel": [202, 401, 403, 404, 409],
         "post /api/automation/jobs/{job_id}/retry": [202, 401, 403, 404, 409, 422],
-        "get /api/automation/job-types": [200, 401],
+        "get /api/automation/job-types": [200, 401, 403],
     }
 
 

@@ -107,7 +107,6 @@ def test_the_list_is_filtered_by_type_user_and_request(listed, user):
     assert listed(started_by=user.pk) == ["by ada"]
     assert listed(request_id="b3f1") == ["by request"]
     assert listed(request_id="b3f1", started_by=user.pk) == []
-    assert listed(started_by="9" * 30) == []
 
 
 def test_the_list_is_filtered_by_error(listed):
@@ -158,6 +157,7 @@ def test_with_a_bound_on_the_end_the_last_to_end_come_first(listed):
         ("job_type=%00", "job_type"),
         ("request_id=" + "x" * 129, "request_id"),
         ("started_by=ada", "started_by"),
+        ("started_by=" + "9" * 30, "started_by"),
         ("has_error=perhaps", "has_error"),
         ("created_after=yesterday", "created_after"),
         ("created_after=2026-11-25", "created_after"),
@@ -171,6 +171,25 @@ def test_what_the_list_cannot_be_asked_for_is_422_and_names_the_field(by_token, 
 
     assert response.status_code == 422
     assert {error["loc"][1] for error in response.json()["detail"]} == {field}
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("created_after=2026-11-25T01:00:00+02:00", "%2B02:00 (a + itself is a space in an address)"),
+        ("created_after=2026-11-25T01:00:00", "Give the time zone as well"),
+        ("cursor=1", "take the address of `next`"),
+        ("request_id=", "not empty"),
+        ("started_by=ada", "There is no such id of a user."),
+    ],
+)
+def test_what_the_list_cannot_be_asked_for_is_told_in_sentences(by_token, query, words):
+    [error] = by_token.get(f"{JOBS}?{query}").json()["detail"]
+
+    assert words in error["msg"]
+    assert error["msg"][0].isupper()
+    assert error["msg"].endswith(".")
+    assert "Value error" not in error["msg"]
 
 
 @pytest.mark.parametrize("year", ["0001", "9999"])
@@ -195,7 +214,8 @@ def test_a_job_is_shown_with_its_result_its_steps_and_its_ai_requests(by_token, 
     now = timezone.now()
     priced = {"cost": Decimal("0.0123"), "input_tokens": 10, "cached_input_tokens": 4, "provider": "openai"}
     AIRequest.objects.create(job=job, model="gpt-4", status="success", created_at=now, **priced)
-    AIRequest.objects.create(job=job, model="gpt-5", status="timeout", created_at=now - timedelta(minutes=1), cost=0)
+    late = {"created_at": now - timedelta(minutes=1), "error": "It took too long (ReadTimeout)"}
+    AIRequest.objects.create(job=job, model="gpt-5", status="timeout", cost=0, **late)
 
     shown = by_token.get(f"{JOBS}/{job.id}").json()
 
@@ -211,6 +231,7 @@ def test_a_job_is_shown_with_its_result_its_steps_and_its_ai_requests(by_token, 
         ("gpt-5", "", "0.00000000", 0),
         ("gpt-4", "openai", "0.01230000", 4),
     ]
+    assert [request["error"] for request in shown["ai_requests"]] == ["It took too long (ReadTimeout)", ""]
     assert shown["cost"] == "0.01230000"
 
 
@@ -336,3 +357,13 @@ def test_the_job_types_tell_what_their_payload_holds(by_token):
     assert types["site_check"]["steps"] == ["fetch_path"]
     assert types["site_check"]["payload"]["required"] == ["base_url", "paths"]
     assert types["site_check"]["payload"]["properties"]["paths"]["maxItems"] == 50
+
+
+def test_the_job_types_tell_which_models_there_are_and_which_is_taken(by_token, settings):
+    settings.AUTOMATION |= {"MODELS": ["gpt-5.5", "claude-sonnet-5"]}
+    types = {kind["name"]: kind for kind in by_token.get(TYPES).json()}
+
+    properties = types["notion_vercel"]["payload"]["properties"]
+    assert (properties["model"]["enum"], properties["model"]["default"]) == (["gpt-5.5", "claude-sonnet-5"], "gpt-5.5")
+    assert properties["target"]["enum"] == ["preview", "production"]
+    assert types["notion_vercel"]["payload"]["required"] == ["page", "project"]

@@ -8,7 +8,6 @@ from typing import Any
 import pydantic
 import pytest
 from django.db import connection
-from django.test import Client
 from django_tasks_db.models import DBTaskResult
 
 from automation import registry
@@ -47,17 +46,19 @@ def test_a_started_job_is_pending_and_queued(by_token, body):
         "cancel_requested_at": None,
         "started_by": None,
         "request_id": response["X-Request-ID"],
+        "trace_id": "",
+        "sentry_event_id": "",
+        "sentry_event_url": "",
         "retry_of": None,
     }
     assert response["Location"] == f"{JOBS}/{job.id}"
     assert DBTaskResult.objects.get().args_kwargs == {"args": [str(job.id)], "kwargs": {}}
 
 
-def test_a_job_knows_the_user_who_started_it(user, body):
-    client = Client()
-    client.force_login(user)
+def test_a_job_knows_the_user_who_started_it(signed_in, user, body):
+    signed_in.handler.enforce_csrf_checks = False
 
-    assert post(client, body).json()["started_by"] == str(user.pk)
+    assert post(signed_in, body).json()["started_by"] == str(user.pk)
     assert Job.objects.get().started_by == user
 
 
@@ -79,6 +80,7 @@ def test_an_unknown_job_type_is_404_and_lists_the_known_ones(by_token):
         ({"job_type": "\ud800", "payload": {}}, [["body", "job_type"]]),
         ({"job_type": "site_check", "payload": []}, [["body", "payload"]]),
         ({"job_type": "site_check", "payload": None}, [["body", "payload"]]),
+        ({"job_type": "site_check", "payload": {}, "idempotency_key": "x"}, [["body", "idempotency_key"]]),
         (
             {"job_type": "site_check", "payload": {}},
             [["body", "payload", "base_url"], ["body", "payload", "paths"]],
@@ -120,20 +122,44 @@ def test_a_body_that_is_too_large_is_413(by_token, body, settings):
 
 
 @pytest.mark.parametrize("body", ["", "null", "1", "[]", '"text"', "NaN"])
-def test_a_body_that_is_not_an_object_is_422(by_token, body):
-    assert post(by_token, body).status_code == 422
+def test_a_body_that_is_not_an_object_is_422_and_says_so(by_token, body):
+    response = post(by_token, body)
+
+    assert response.status_code == 422
+    [error] = response.json()["detail"]
+    assert (error["loc"], error["msg"]) == (["body"], "Send a JSON object.")
 
 
-@pytest.mark.parametrize("odd", ["\x00", "\ud800", {"\x00": 1}])
-def test_a_payload_that_the_database_cannot_hold_is_422(by_token, monkeypatch, odd):
+def test_a_key_in_the_body_is_refused_and_told_its_place(by_token, body):
+    [error] = post(by_token, body | {"idempotency_key": "x"}).json()["detail"]
+
+    assert error["msg"] == "Unknown field. An idempotency key is sent as the header Idempotency-Key."
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "one"}])
+@pytest.mark.parametrize("odd", ["\x00", "\ud800", {"\x00": 1}, json.loads("[" * 900 + "]" * 900)])
+def test_a_payload_that_the_database_cannot_hold_is_422(by_token, monkeypatch, odd, key):
     monkeypatch.setattr(registry, "_registry", {})
     registry.Pipeline("free", payload=pydantic.create_model("Free", anything=Any))
 
-    response = post(by_token, json.dumps({"job_type": "free", "payload": {"anything": odd}}))
+    response = post(by_token, json.dumps({"job_type": "free", "payload": {"anything": odd}}), **key)
 
     assert response.status_code == 422
     assert [error["loc"] for error in response.json()["detail"]] == [["body", "payload"]]
     assert not DBTaskResult.objects.exists()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400"])
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "one"}])
+def test_a_number_that_json_does_not_have_is_422(by_token, monkeypatch, number, key):
+    monkeypatch.setattr(registry, "_registry", {})
+    registry.Pipeline("measured", payload=pydantic.create_model("Measured", number=float))
+
+    response = post(by_token, f'{{"job_type": "measured", "payload": {{"number": {number}}}}}', **key)
+
+    assert response.status_code == 422
+    assert "NaN or infinity" in response.json()["detail"][0]["msg"]
 
 
 # Which request
@@ -213,7 +239,11 @@ def test_a_key_that_is_none_is_422(by_token, body, key):
     response = with_key(by_token, body, key)
 
     assert response.status_code == 422
-    assert [error["loc"] for error in response.json()["detail"]] == [["header", "Idempotency-Key"]]
+    [error] = response.json()["detail"]
+    assert error["loc"] == ["header", "Idempotency-Key"]
+    assert error["msg"].startswith(
+        "Give 1 to 255 printable characters of ASCII, in double quotes where there are spaces"
+    )
     assert not Job.objects.exists()
 
 

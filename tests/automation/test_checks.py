@@ -33,7 +33,7 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(messages, key, nearest
 
 
 def test_a_key_like_no_other_gets_the_list(messages):
-    assert messages(QWERTY=1)["automation.E002"].hint.startswith("The keys are API_TOKEN, SITE_CHECK_HOSTS, ")
+    assert messages(QWERTY=1)["automation.E002"].hint.startswith("The keys are PIPELINES, API_TOKEN, ")
 
 
 @pytest.mark.parametrize("value", [0, -1, "60", True, float("nan"), float("inf"), [60]])

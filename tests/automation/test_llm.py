@@ -1,6 +1,7 @@
 """The clients of language models: what they say, and what a row is kept of."""
 
 import logging
+import time
 from uuid import uuid4
 
 import pytest
@@ -201,6 +202,53 @@ def test_an_answer_that_is_of_no_use_is_left_to_the_step(complete, services, mod
     assert len(services.requests()) == 1
 
 
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (429, "HTTP 429 rate_limit"),
+        (400, "HTTP 400 invalid_request_error ("),
+        (503, "HTTP 503 "),
+        ("cut", "The answer broke off ("),
+        ("garbage", "The answer is not of the documented shape"),
+        ("error_event", "The answer ended in the error "),
+    ],
+)
+def test_each_row_says_why_its_request_failed_and_not_what_the_next_one_did(complete, services, model, fault, reason):
+    services.faults(service_of(model), fault)
+    try:
+        complete(model)
+    except ServiceError:
+        complete(model)
+    failed, answered = AIRequest.objects.order_by("id")
+    assert failed.error.startswith(reason)
+    assert answered.error == ""
+
+
+def test_a_row_says_that_there_was_no_connection(services, settings, job):
+    settings.AUTOMATION |= {"OPENAI_URL": "http://127.0.0.1:9"}
+    with llm_for(GPT)(sleep=lambda seconds: None) as client:
+        refusal(client.complete, job, GPT, ASK)
+    assert [row.error for row in AIRequest.objects.all()] == ["No connection (ConnectError)"] * TRIES
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("first", "part"), [(b"", b": ping\n\n"), (b"data: {", b" ")], ids=["comments", "an event"])
+def test_a_stream_that_says_nothing_without_end_takes_too_long(settings, first, part):
+    def drip():
+        yield b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + first
+        for _ in range(200):
+            time.sleep(0.05)
+            yield part
+
+    watched = []
+    with canned(drip()) as server:
+        settings.AUTOMATION |= KEYS | {"OPENAI_URL": f"{server.url}/v1"}
+        with llm_for(GPT)(sleep=lambda seconds: None) as client:
+            assert "too long" in str(refusal(client.complete, None, GPT, ASK, watch=watched.append))
+    assert len(watched) > 2  # so a job can be cancelled
+
+
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("model", MODELS)
@@ -208,7 +256,8 @@ def test_an_answer_that_is_of_no_use_is_left_to_the_step(complete, services, mod
 def test_an_answer_that_takes_too_long_is_left_to_the_step(complete, services, model, stream, fault):
     services.faults(service_of(model), fault, seconds=30)
     assert refusal(complete, model, stream=stream).retriable
-    assert [row.status for row in AIRequest.objects.all()] == ["timeout"]
+    [row] = AIRequest.objects.all()
+    assert (row.status, row.error[:18]) == ("timeout", "It took too long (")
     assert len(services.requests()) == 1
 
 
@@ -250,7 +299,8 @@ def test_whoever_listens_may_end_it(complete, services, model):
 
     with pytest.raises(Enough):
         complete(model, watch=enough)
-    assert AIRequest.objects.get().status == "error"
+    row = AIRequest.objects.get()
+    assert (row.status, row.error) == ("error", "Ended before the answer was whole (Enough)")
     assert len(services.requests()) == 1
 
 

@@ -418,12 +418,12 @@ def test_a_protected_deployment_is_opened_with_the_secret(make_website, settings
     with canned(answer("<title>Bakery Lindqvist</title>")) as page:
         settings.AUTOMATION |= {
             "DEPLOYMENT_ADDRESS": f"{page.url}/{{host}}",
-            "VERCEL_AUTOMATION_BYPASS_SECRET": "open sesame",
+            "VERCEL_AUTOMATION_BYPASS_SECRET": "open-sesame",
         }
         job = make_website()
 
     assert job.status == "success"
-    assert b"\r\nx-vercel-protection-bypass: open sesame" in page.requests[0]
+    assert b"\r\nx-vercel-protection-bypass: open-sesame" in page.requests[0]
     assert b"authorization" not in page.requests[0].lower()
 
 
@@ -474,7 +474,7 @@ def test_a_job_that_fails_is_one_line_in_the_log_of_its_worker(agent):
         job = agent.start_job("notion_vercel", page=PAGE, project="bakery")
         eventually(lambda: agent.value("automation_jobs_total", status="failed"), 1, seconds=30)
 
-    lines = [line for line in (agent.folder / "worker.log").read_text().splitlines() if job in line]
-    [line] = lines
-    assert f"WARNING automation.engine: Job {job} (notion_vercel, deploy) failed: " in line
-    assert "Vercel create_deployment failed: HTTP 403 forbidden" in line
+    [line] = [line for line in agent.lines("worker.log") if line["job_id"] == job]
+    assert (line["level"], line["logger"]) == ("WARNING", "automation.engine")
+    assert line["message"].startswith(f"Job {job} (notion_vercel, deploy) failed: ")
+    assert "Vercel create_deployment failed: HTTP 403 forbidden" in line["message"]

@@ -69,6 +69,14 @@ def test_a_pipeline_may_make_its_result_of_all_outputs(run_job, pipeline):
     assert run_job("test").result == 3
 
 
+def test_a_step_without_options_needs_no_parentheses(run_job, pipeline):
+    @pipeline.step
+    def one(run):
+        return 1
+
+    assert run_job("test").result == one(None) == 1
+
+
 def test_the_output_of_a_step_that_was_not_taken_is_an_error(run_job, job_type):
     assert run_job(job_type(lambda run: run.output("second"))).error == "KeyError: 'second'"
 
@@ -139,9 +147,11 @@ def test_names_are_given_once(pipeline):
         Pipeline("test", payload=Anything)
 
 
-def test_registered_job_types_and_steps_are_label_values_known_beforehand():
-    assert "site_check" in expected("job_type")
-    assert "fetch_path" in expected("step")
+def test_registered_job_types_and_steps_are_label_values_known_beforehand(pipeline):
+    pipeline.step(named("known_step", lambda run: 1))
+
+    assert {"site_check", "test"} <= set(expected("job_type"))
+    assert {"fetch_path", "known_step"} <= set(expected("step"))
 
 
 # Trying again
@@ -295,6 +305,16 @@ def test_a_cancellation_is_seen_while_a_step_waits_for_its_next_try(run_job, job
     assert run_job(job_type(busy, retries=1)).status == "cancelled"
 
 
+def test_a_running_job_that_is_cancelled_twice_keeps_when_that_was_first_asked_for(job_type):
+    job = jobs.create_job(job_type(lambda run: 1), {})
+    start_job(job)
+
+    asked = [(jobs.cancel_job(job), Job.objects.get().cancel_requested_at) for _ in range(2)]
+
+    assert asked[0] == asked[1]
+    assert asked[0][1]
+
+
 def test_a_job_that_has_ended_cannot_be_cancelled(run_job, job_type):
     job = run_job(job_type(lambda run: 1))
 
@@ -384,6 +404,20 @@ def test_what_a_step_noted_is_there_when_it_is_tried_again(run_job, job_type):
     assert seen == [None, {"order": 1}, {"order": 2}]
     assert job.result == [None, "delivered"]
     assert job.steps.get(name="first").output == "delivered"
+
+
+def test_an_async_step_notes_too(run_job, pipeline):
+    seen = []
+
+    @pipeline.step(retries=1, backoff=0.01)
+    async def order(run):
+        seen.append(run.noted)
+        await run.anote("order 1")
+        if len(seen) < 2:
+            raise Passing
+
+    assert run_job("test").status == "success"
+    assert seen == [None, "order 1"]
 
 
 def test_what_a_step_noted_is_there_when_the_job_is_taken_up_again_and_again(job_type):

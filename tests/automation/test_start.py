@@ -6,6 +6,7 @@ from django_tasks_db.models import DBTaskResult
 from automation import engine, jobs
 from automation.errors import Failure, IdempotencyKeyTaken, InvalidPayload, NotEnded
 from automation.models import Job
+from observability.correlation import bound
 from observability.testing import assert_increases
 from tests.automation.conftest import at_once, rolled_back
 
@@ -19,7 +20,8 @@ def start(key=None, payload=PAYLOAD, name="site_check", **options):
 
 
 def test_a_job_keeps_who_started_it_and_from_which_request(admin_user):
-    job = start(started_by=admin_user, request_id="4f1c")
+    with bound(request_id="4f1c"):
+        job = start(started_by=admin_user)
 
     job.refresh_from_db()
     assert (job.started_by, job.request_id, job.attempts) == (admin_user, "4f1c", 0)
@@ -77,7 +79,8 @@ def failing(run):
 def test_a_failed_job_is_tried_again_as_a_new_one(job_type, admin_user):
     job = engine.run(jobs.create_job(job_type(failing), {}))
 
-    again = jobs.retry_job(job, started_by=admin_user, request_id="5a2d")
+    with bound(request_id="5a2d"):
+        again = jobs.retry_job(job, started_by=admin_user)
 
     assert (again.status, again.retry_of, again.payload) == ("pending", job, job.payload)
     assert (again.started_by, again.request_id) == (admin_user, "5a2d")

@@ -37,8 +37,8 @@ class Gate:
         self.folder = new_folder("gate")
         self.hired = 0
 
-    def start_jobs(self, number):
-        return [self.site.start_job("gated", folder=str(self.folder)) for _ in range(number)]
+    def start_jobs(self, number, job_type="gated"):
+        return [self.site.start_job(job_type, folder=str(self.folder)) for _ in range(number)]
 
     def hire(self, number=1):
         """Start workers; each writes to a log of its own."""
@@ -201,6 +201,21 @@ def test_a_worker_that_is_told_twice_gives_its_job_back_at_once(gate):
         rows = g.rows()
         assert (rows["attempts"], rows["errors"]) == ([2], ["", "SystemExit: 1"])
         assert g.paid() == g.paid()[:1]
+
+
+def test_a_worker_that_is_told_twice_ends_an_async_step_before_it_gives_the_job_back(gate):
+    with gate() as g:
+        g.start_jobs(1, "slow")
+        [worker] = g.hire()
+        g.wait_for(1)
+        worker.send_signal(signal.SIGTERM)
+        eventually(lambda: "shutting down gracefully" in worker.log.read_text(), True)
+        worker.send_signal(signal.SIGTERM)
+
+        worker.wait(15)
+        assert (g.folder / "called off").read_text() == "running"
+        rows = g.rows()
+        assert (rows["jobs"], rows["errors"]) == ({"pending": 1}, ["SystemExit: 1"])
 
 
 def test_a_job_that_runs_elsewhere_is_cancelled_within_seconds(gate):

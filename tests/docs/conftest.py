@@ -1,4 +1,4 @@
-"""A new project that follows the README's three steps and the page about recording."""
+"""A new project that follows the README's three steps, and the pages about recording and about jobs."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.docs.pages import Block, blocks
 from tests.servers import new_folder
 from tests.site import ROOT
 
-README, USAGE = ROOT / "README.md", ROOT / "docs" / "usage.md"
+README, USAGE, JOBS = ROOT / "README.md", ROOT / "docs" / "usage.md", ROOT / "docs" / "automation.md"
 # ``NAME = [\n    "new",\n    ...\n]`` says: put "new" before what is there.
 PUT_FIRST = re.compile(r"^(\w+) = \[\n(.*?)^    \.\.\.\n\]", re.MULTILINE | re.DOTALL)
 
@@ -81,5 +81,16 @@ def usage_project():
     with (project.folder / "mysite" / "settings.py").open("a") as settings:
         settings.write('\nINSTALLED_APPS.append("reports")\n')
     project.python("manage.py", "makemigrations", "reports")
+    project.python("manage.py", "migrate")
+    return project
+
+
+@pytest.fixture(scope="session")
+def jobs_project():
+    """The three steps, and those of the page about jobs."""
+    project = started("jobs")
+    for block in blocks("python", pages=[JOBS]):
+        if block.file:
+            project.add(block)
     project.python("manage.py", "migrate")
     return project

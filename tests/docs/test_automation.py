@@ -1,6 +1,7 @@
 """The page about jobs: its example runs, and its tables say what the code does."""
 
 import ast
+import re
 
 import pytest
 
@@ -14,7 +15,42 @@ from tests.docs.pages import blocks, code_in, rows
 from tests.site import ROOT
 
 PAGE = ROOT / "docs" / "automation.md"
-EXAMPLES = [block.code for block in blocks("python", pages=[PAGE]) if not block.file]
+IN_PROJECT = {"settings.py", "urls.py"}
+EXAMPLES = [block.code for block in blocks("python", pages=[PAGE]) if block.file not in IN_PROJECT]
+
+
+def test_the_steps_give_a_project_whose_jobs_run(jobs_project):
+    assert "no issues" in jobs_project.python("manage.py", "check")
+    code = """
+from automation.jobs import create_job
+create_job("newsletter", {"topic": "Django", "readers": ["ada"]})
+create_job("newsletter", {"topic": "", "readers": []})
+"""
+    jobs_project.script(code)
+    said = jobs_project.python("manage.py", "db_worker", "--batch", "--no-startup-delay")
+    assert re.findall(r"^Job \S+ (.+)$", said, re.MULTILINE) == [
+        "(newsletter): success.",
+        "(newsletter, write) failed: There is nothing to write about.",
+    ]
+    assert "SUCCESSFUL" not in said
+    shown = jobs_project.python("manage.py", "run_job", "newsletter", "topic=Django", 'readers=["ada"]')
+    assert "News about Django" in shown
+
+
+def test_the_steps_give_a_project_with_the_api_and_all_series_from_0_on(jobs_project):
+    code = """
+from django.contrib.auth.models import User
+from django.test import Client
+client = Client(headers={"host": "localhost"})
+client.force_login(User.objects.create_superuser("ada"))
+print(list(kind["name"] for kind in client.get("/api/automation/job-types").json()))
+print("cdn" in client.get("/api/automation/docs").text)
+print(client.get("/api/metrics").text)
+"""
+    types, needs_cdn, *lines = jobs_project.script(code).splitlines()
+    assert (types, needs_cdn) == ("['newsletter']", "False")
+    for step in ("write", "send"):
+        assert any(f'automation_job_steps_total{{status="failed",step="{step}"}}' in line for line in lines)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -68,16 +104,6 @@ def test_every_setting_is_there_with_its_default():
         for key, default, _ in rows("docs/automation.md", "key", "default", "meaning")
     }
     assert stated == conf.DEFAULTS
-
-
-def test_the_example_of_settings_names_settings(settings):
-    [block] = [block for block in blocks("python", pages=[PAGE]) if block.file]
-    names = {}
-    exec(block.code, names)
-    settings.AUTOMATION = names["AUTOMATION"]
-    assert conf.lease().total_seconds() == names["AUTOMATION"].pop("LEASE_SECONDS")
-    assert conf.max_attempts() == names["AUTOMATION"].pop("MAX_ATTEMPTS")
-    assert names["AUTOMATION"] == {}
 
 
 def test_every_operation_and_parameter_of_the_api_is_on_the_page():

@@ -109,6 +109,22 @@ def test_the_queries_are_valid():
     assert f"SUCCESS: {len(rules)} rules found" in output_of("promtool", "check", "rules", path)
 
 
+@requires("promtool")
+def test_the_query_of_failed_requests_joins_both_names_of_a_model():
+    [query] = [block.code for block in blocks("promql") if "label_replace" in block.code]
+    names = {"rate_limited": ("mini", "haiku", "local"), "success": ("mini-2026-03-17", "haiku-20251001", "local")}
+    series = [
+        {"series": f'ai_requests_total{{model="{model}",status="{status}"}}', "values": f"0+{number}x60"}
+        for status, number in (("rate_limited", 1), ("success", 3))
+        for model in names[status]
+    ]
+    expected = [{"labels": f'{{asked="{model}"}}', "value": 0.25} for model in ("haiku", "local", "mini")]
+    asked = {"expr": query, "eval_time": "1h", "exp_samples": expected}
+    path = new_folder("rules") / "test.yml"
+    path.write_text(json.dumps({"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [asked]}]}))
+    assert "SUCCESS" in output_of("promtool", "test", "rules", path)
+
+
 def test_every_system_check_is_there_with_its_level():
     source = "".join((ROOT / app / "checks.py").read_text() for app in ("observability", "automation"))
     used = set(re.findall(r'id="(\w+\.[EWI]\d+)"', source))

@@ -89,6 +89,8 @@ def test_none_is_as_good_as_nothing(messages):
         ({"METRICS_TOKEN": "", "METRICS_TOKEN_FILE": "/nowhere/token"}, "observability.E005"),
         ({"HEALTH_CHECKS": ["observability.health.check_datbase"]}, "observability.E006"),
         ({"CACHE_ALIAS": "sessions"}, "observability.E007"),
+        ({"SENTRY_EVENT_URL": "https://sentry.example.com/issues/"}, "observability.E009"),
+        ({"SENTRY_EVENT_URL": "javascript:{event_id}"}, "observability.E009"),
         ({"PROMETHEUS_MULTIPROC_DIR": "metrics"}, "observability.W008"),
         ({"PROMETHEUS_MULTIPROC_DIR": "a\0b"}, "observability.E003"),
     ],
@@ -121,7 +123,7 @@ def test_the_middleware_does_not_start_without_its_app(settings):
 
 def test_a_site_whose_middleware_is_not_first_is_told_what_is_missing(messages, settings):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE[1:], settings.MIDDLEWARE[0]]
-    assert "SecurityMiddleware" in messages()["observability.I002"].msg
+    assert f"comes after {settings.MIDDLEWARE[0]}" in messages()["observability.I002"].msg
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """The app in someone else's project: its wheel, a new virtual environment, ``startproject`` and three steps."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import venv
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -14,7 +17,7 @@ import pytest
 from tests.processes import running
 from tests.project.conftest import bare_environment, copy_to
 from tests.servers import new_folder
-from tests.site import eventually, listening, make_client
+from tests.site import ROOT, eventually, listening, make_client
 
 SETTINGS = """
 OBSERVABILITY = {"PROMETHEUS_MULTIPROC_DIR": BASE_DIR / "metrics"}
@@ -109,6 +112,33 @@ def test_the_wheel_holds_what_the_app_needs_and_nothing_else(wheel):
     assert Path("observability/py.typed") in names
     for folder in ("templates", "static", "migrations", "management/commands"):
         assert any(name.is_relative_to(f"observability/{folder}") for name in names), folder
+
+
+def imported(package):
+    """The distributions of others from which a package imports, anywhere in its code."""
+    nodes = [node for path in (ROOT / package).rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    froms = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    names = froms + [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    known = packages_distributions()
+    return {_plain(known[top][0]) for name in names if (top := name.partition(".")[0]) in known}
+
+
+def declared(*extras):
+    """The distributions that are installed with these extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    return {_plain(re.match(r"[\w-]+", line)[0]) for line in lines}
+
+
+def _plain(name):
+    return name.lower().replace("_", "-")
+
+
+def test_each_package_imports_what_its_extras_install():
+    brought = {"asgiref", "redis"}  # by Django and django-redis
+    for_types = {"httpx2"}
+    assert imported("automation") - brought <= declared("automation", "prices")
+    assert imported("observability") - brought - for_types <= declared("redis", "prices", "logs")
 
 
 @pytest.mark.timeout(400)

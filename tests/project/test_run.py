@@ -1,6 +1,7 @@
 """``make run``: the whole site with one command, and nothing left of it after Ctrl-C."""
 
 import fcntl
+import json
 import os
 import re
 import select
@@ -177,6 +178,21 @@ def test_what_has_a_key_is_not_stood_in_for_and_the_traffic_spends_no_money_ther
     with started(used_checkout, **KEYS) as terminal:
         assert "SANDBOX" not in terminal.shown
         assert parts(used_checkout, "project.sandbox") == []
+
+
+def test_other_commands_get_the_environment_of_the_site_from_a_file(used_checkout):
+    file = used_checkout / "var" / "environment"
+    with started(used_checkout, TRAFFIC="0") as terminal:
+        show = "import json, os; print(json.dumps(dict(os.environ)))"
+        shell = ["sh", "-c", f". {file}; exec {sys.executable} -c '{show}'"]
+        seen = json.loads(subprocess.check_output(shell, env={}, timeout=30))
+        expected = part(used_checkout, "db_worker").environ()
+        assert {"DEBUG", "PORT", "SECRET_KEY", "NOTION_TOKEN", "DEPLOYMENT_ADDRESS", "AI_MODELS"} <= seen.keys()
+        assert {name: seen[name] for name in seen.keys() & expected.keys() - {"PWD"}}.items() <= expected.items()
+        assert file.stat().st_mode & 0o777 == 0o600
+        terminal.press_ctrl_c()
+        terminal.exit_code()
+    assert not file.exists()
 
 
 def test_a_key_may_come_from_a_file(used_checkout):

@@ -115,9 +115,11 @@ def test_a_silent_service_is_silent_until_the_client_leaves(sandbox, client):
     assert client.get(PAGE).status_code == 200
 
 
-@pytest.mark.parametrize("wrong", [{"fault": "earthquake"}, {"fault": 200}, {"fault": "cut", "often": 3}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"fault": "earthquake"}, {"fault": 200}, {"often": 3}, {"service": "opnai"}, {"service": []}], ids=str
+)
 def test_a_fault_that_does_not_exist_is_refused(sandbox, wrong):
-    answer = sandbox.client.post("/_sandbox/faults", json=[{"service": "notion"} | wrong])
+    answer = sandbox.client.post("/_sandbox/faults", json=[{"service": "notion", "fault": "cut"} | wrong])
     assert answer.status_code == 400
     assert answer.json()["error"]
 

@@ -1,7 +1,7 @@
 """What a job `notion_vercel` is asked for."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import pydantic
@@ -40,14 +40,28 @@ def allowed_model(name: str) -> str:
     return name
 
 
+def choices(schema: dict[str, Any]) -> None:
+    """Put the models that are allowed now into a JSON schema, and the one that is taken when none is named."""
+    schema["enum"] = models()
+    schema["default"] = next(iter(models()), "")
+
+
 class Payload(pydantic.BaseModel):
     """Which page becomes which project, and who writes it."""
 
     model_config = pydantic.ConfigDict(extra="forbid", validate_default=True)
 
-    page: Annotated[str, pydantic.Field(max_length=1000), pydantic.AfterValidator(page)]
-    project: Annotated[str, pydantic.Field(max_length=100), pydantic.AfterValidator(project_name)]
+    page: Annotated[
+        str,
+        pydantic.Field(max_length=1000, description="The id of the page, or its address at Notion."),
+        pydantic.AfterValidator(page),
+    ]
+    project: Annotated[
+        str,
+        pydantic.Field(max_length=100, description="The name of the project at Vercel."),
+        pydantic.AfterValidator(project_name),
+    ]
     model: Annotated[str, pydantic.Field(max_length=100), pydantic.AfterValidator(allowed_model)] = pydantic.Field(
-        default_factory=lambda: next(iter(models()), "")
+        default_factory=lambda: next(iter(models()), ""), json_schema_extra=choices
     )
     target: Literal["preview", "production"] = "preview"
