@@ -1,6 +1,7 @@
 """What is connected when Django starts; nothing here touches the database."""
 
 from importlib import import_module
+from operator import attrgetter
 
 from django.apps import AppConfig
 from django.core import checks as django_checks
@@ -17,7 +18,9 @@ class AutomationConfig(AppConfig):
         from observability.metrics import expect_labels
         from observability.tracking import track_ai_requests, track_jobs, track_steps
 
-        track_jobs(Job, created="waiting_since", duration="duration", heartbeat="heartbeat_at", cost=Job.ai_cost)
+        track_jobs(
+            Job, created="waiting_since", duration="duration", heartbeat="heartbeat_at", cost=attrgetter("final_cost")
+        )
         track_steps(Step)
         track_ai_requests(
             AIRequest,

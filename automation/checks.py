@@ -9,10 +9,12 @@ from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
+from django.db import connection
 from django_tasks_db import DatabaseBackend
 from django_tasks_db.compat import DEFAULT_TASK_BACKEND_ALIAS, InvalidTaskBackend, task_backends
 
 from automation.conf import DEFAULTS, is_set
+from automation.transitions import NOW
 
 QUEUE = "django_tasks_db"
 MIDDLEWARE = "observability.request_ids.RequestIDMiddleware"
@@ -110,6 +112,16 @@ def check_apps(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
+def check_database(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """Jobs are taken and ended in SQL of our own."""
+    if connection.vendor not in NOW:
+        yield Error(
+            f"Jobs can be in PostgreSQL or SQLite, and not in {connection.vendor}.",
+            hint="Give DATABASES['default'] one of their engines.",
+            id="automation.E006",
+        )
+
+
 def check_request_ids(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
     """Jobs lead back to their requests."""
     if MIDDLEWARE not in settings.MIDDLEWARE:
@@ -120,4 +132,4 @@ def check_request_ids(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]
         )
 
 
-ALL = (check_settings, check_queue, check_apps, check_request_ids)
+ALL = (check_settings, check_queue, check_apps, check_database, check_request_ids)

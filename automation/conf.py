@@ -105,11 +105,16 @@ def _access(name: str, address: str) -> Access:
     key, url = _get(name), _get(address)
     if not key:
         raise NotConfigured(f"{name} is not set.")
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise NotConfigured(f"{name} has characters that no key has.")
+    _require_key(name, key)
     if not url.startswith(("http://", "https://")):
         raise NotConfigured(f"{url[:100]!r} is no address of a service: write https://HOST.")
     return Access(url.rstrip("/"), key)
+
+
+def _require_key(name: str, key: str) -> None:
+    """What a header cannot hold would be quoted by the error about that."""
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise NotConfigured(f"{name} has characters that no key has.")
 
 
 def vercel_team() -> str:
@@ -149,4 +154,6 @@ def deployment_address() -> str:
 
 def vercel_bypass() -> str:
     """Return the secret that opens protected deployments; empty: none is needed."""
-    return str(_get("VERCEL_AUTOMATION_BYPASS_SECRET"))
+    secret = str(_get("VERCEL_AUTOMATION_BYPASS_SECRET"))
+    _require_key("VERCEL_AUTOMATION_BYPASS_SECRET", secret)
+    return secret

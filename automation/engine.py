@@ -194,9 +194,9 @@ def run(job: Job, watch: Watch = _ignore) -> Job:
     `watch` is called with each step when it begins and when it ends. KeyboardInterrupt and SystemExit go on to the
     caller, who has the job still and says what becomes of it.
     """
-    with bound(job_id=job.pk, request_id=job.request_id), _transaction(job):
+    with sentry.isolated(), bound(job_id=job.pk):
         if start_job(job):
-            with kept(job):
+            with bound(request_id=job.request_id), kept(job), _transaction(job):
                 _execute(job, watch)
         else:
             job.refresh_from_db()

@@ -1,9 +1,11 @@
 """What can be asked for: a job, its end, another try at it."""
 
+import json
 import logging
 from functools import partial
 from typing import Any
 
+import pydantic
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import DataError, IntegrityError, transaction
 from django.db.models.functions import Coalesce, Now
@@ -18,7 +20,11 @@ from observability.tracking import transition
 
 logger = logging.getLogger(__name__)
 
-NOT_STORABLE = "holds what the database cannot: a NUL character, or half a surrogate pair"
+NOT_STORABLE = {
+    "type": "not_storable",
+    "loc": [],
+    "msg": "holds what the database cannot: NaN or infinity, a NUL character, half a surrogate pair, or lists too deep",
+}
 
 
 def create_job(
@@ -70,11 +76,21 @@ def _new_job(name: str, payload: object, started_by: AbstractBaseUser | None) ->
     ids = correlation.current()
     return Job(
         job_type=name,
-        payload=registry.get(name).validate(payload).model_dump(mode="json"),
+        payload=_storable(registry.get(name).validate(payload)),
         started_by=started_by,  # type: ignore[misc]  # which user model it is, the project says
         request_id=ids.get("request_id", "")[:MAX_ID],
         trace_id=ids.get("trace_id", "")[:MAX_ID],
     )
+
+
+def _storable(payload: pydantic.BaseModel) -> Any:
+    """Return a payload as its row keeps it."""
+    try:
+        found = payload.model_dump(mode="json")
+        json.dumps(found, allow_nan=False)
+    except (ValueError, RecursionError):
+        raise InvalidPayload([NOT_STORABLE]) from None
+    return found
 
 
 def _insert(job: Job, queued: bool) -> Job:
@@ -85,7 +101,7 @@ def _insert(job: Job, queued: bool) -> Job:
             job.save(force_insert=True)
             transaction.on_commit(partial(_log, job), robust=True)
     except DataError:  # PostgreSQL refuses characters that JSON can write
-        raise InvalidPayload([{"type": "not_storable", "loc": [], "msg": NOT_STORABLE}]) from None
+        raise InvalidPayload([NOT_STORABLE]) from None
     return job
 
 
@@ -101,5 +117,7 @@ def _insert_once(job: Job, queued: bool, **unique: Any) -> Job:
         return found
     try:
         return _insert(job, queued)
-    except IntegrityError:  # another request was faster
-        return Job.objects.get(**unique)
+    except IntegrityError:
+        if faster := Job.objects.filter(**unique).first():  # another request's
+            return faster
+        raise

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 MAX_ID = 128  # characters of an id that others made
 
@@ -123,6 +124,11 @@ class Job(models.Model):
         costs = list(self.ai_requests.order_by().values_list("cost", flat=True))
         known = [cost for cost in costs if cost is not None]
         return sum(known, Decimal()) if costs and len(known) == len(costs) else None
+
+    @cached_property
+    def final_cost(self) -> Decimal | None:
+        """What `ai_cost()` was when the job ended: the statement that ends a job tells it."""
+        return self.ai_cost()
 
 
 class Step(models.Model):

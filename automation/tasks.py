@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import django
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils import timezone
 
 from automation import engine
@@ -25,17 +25,16 @@ logger = logging.getLogger(__name__)
 
 
 @task()
-def run_job(job_id: str) -> str:
-    """Run the job of this id and return its status; what became of it is in its row."""
-    job = Job.objects.get(pk=job_id)
+def run_job(job_id: str) -> None:
+    """Run the job of this id; what became of it is in its row."""
+    job = Job.from_db(DEFAULT_DB_ALIAS, ["id"], [UUID(job_id)])  # read when it is taken
     try:
-        return str(engine.run(job).status)
+        engine.run(job)
     except (KeyboardInterrupt, SystemExit) as exc:
         # A second signal: the worker ends after this task. It would take what is raised for a failure of the task.
         give_back(job, describe(exc))
         with bound(job_id=job.pk, request_id=job.request_id):
             logger.warning("Job %s (%s) was given up, and is %s now.", job.pk, job.job_type, job.status)
-        return str(job.status)
 
 
 def enqueue(job: Job) -> None:

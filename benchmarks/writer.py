@@ -24,8 +24,14 @@ def seconds(action) -> float:
 class Writer:
     def __init__(self, count: int) -> None:
         self.registry = CollectorRegistry()
-        counter = Counter("series_total", "Many series.", ["endpoint", "status"], registry=self.registry)
-        self.children = [counter.labels(f"/api/items/{number}", "200") for number in range(count)]
+        self.counter = Counter("series_total", "Many series.", ["endpoint", "status"], registry=self.registry)
+        self.children = []
+        self.add(count)
+
+    def add(self, count: int) -> None:
+        """Have so many series more."""
+        numbers = range(len(self.children), len(self.children) + count)
+        self.children += [self.counter.labels(f"/api/items/{number}", "200") for number in numbers]
 
     def change(self, step: int) -> None:
         """Change every ``step``-th series; 0 changes none."""

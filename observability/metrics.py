@@ -324,6 +324,15 @@ def drop(metric: str, reason: str, why: str = "", *args: object, error: BaseExce
     warn(f"{metric} {reason}", f"{metric}: a sample was refused ({reason}) {why}", *args, error=error)
 
 
+def fail(metric: str, error: Exception) -> None:
+    """Count a sample as refused for what went wrong in recording it; a host never sees that."""
+    with suppress(Exception):
+        if isinstance(error, Interrupted):
+            store.refused.append((metric, "interrupted"))  # to be counted later: to make a series was just refused
+        else:
+            drop(metric, "error", error=error)
+
+
 def count_refused() -> None:
     """Count the samples that were refused so far; what cannot be counted now is counted the next time."""
     for _ in range(len(store.refused)):
@@ -375,8 +384,8 @@ def observe(metric: MetricWrapperBase, value: object, *values: object) -> None:
 def _series_or_refusal(metric: MetricWrapperBase, values: tuple[object, ...]) -> Any:
     try:
         return series(metric, *values)
-    except Interrupted:
-        store.refused.append((name_of(metric), "interrupted"))
+    except Interrupted as error:
+        fail(name_of(metric), error)
         return None
 
 
@@ -410,8 +419,7 @@ def never_raises(record: Callable[P, None]) -> Callable[P, None]:
             if get_conf().METRICS_ENABLED:
                 record(*args, **kwargs)
         except Exception as error:
-            with suppress(Exception):
-                drop(record.__name__, "error", error=error)
+            fail(record.__name__, error)
 
     return safely
 

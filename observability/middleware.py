@@ -26,6 +26,7 @@ from .labels import method as method_label
 GetResponse = Callable[[HttpRequest], Any]
 ESCAPED = re.compile(r"\\(\W)")  # a character that is itself in the path, as the dot in ``\.html``
 COUNTED = "_observability_exception"
+REQUESTS = "http_requests_total"  # stands for all of a request that could not be recorded
 SESSION_KEY = "_auth_user_id"  # django.contrib.auth.SESSION_KEY, without loading an app that may not be installed
 
 
@@ -104,7 +105,7 @@ class _Raisers(dict[str | None, Callable[[float], object]]):
         try:
             rise = store.raiser(_gauge(method))
         except Exception as error:
-            _report(error)
+            metrics.fail("http_requests_in_progress", error)
             return id
         return self.setdefault(method, rise) if method_label(method) == method else rise
 
@@ -125,7 +126,7 @@ def leave(request: HttpRequest, method: str | None, begin: float, response: Any)
             return
         size = len(response.content)
     except Exception as error:
-        _report(error)
+        metrics.fail(REQUESTS, error)
     record(request, method, begin, getattr(response, "status_code", 500), size)
 
 
@@ -134,7 +135,7 @@ def _watch(request: HttpRequest, response: StreamingHttpResponse, observation: O
         observation.ids = exemplars.current()  # a server sends a stream outside of the trace that it belongs to
         streams.watch(request, response, observation)
     except Exception as error:
-        _report(error)
+        metrics.fail(REQUESTS, error)
         observation.finish(response.status_code)
 
 
@@ -156,7 +157,7 @@ def record(request: HttpRequest, method: str | None, begin: float, status: int, 
         if (session := getattr(request, "session", None)) is not None:
             _see_user(session)
     except Exception as error:
-        _report(error)
+        metrics.fail(REQUESTS, error)
         if recorder is None:
             _lower(method)
     return recorder
@@ -262,7 +263,7 @@ def count_exception(request: HttpRequest, error: BaseException) -> None:
         route = endpoint(match.route if match else None)
         metrics.count(metrics.http_exceptions_total, route, type(error).__name__)
     except Exception as own:
-        _report(own)
+        metrics.fail(REQUESTS, own)
 
 
 def _see_user(session: object) -> None:
@@ -270,9 +271,3 @@ def _see_user(session: object) -> None:
     loaded = getattr(session, "_session_cache", None)  # what the view loaded; a failed load is not tried again
     if loaded and (user_id := loaded.get(SESSION_KEY)) is not None:
         activity.seen(user_id)
-
-
-def _report(error: Exception) -> None:
-    """A fault of ours: the host's response goes out unchanged."""
-    with suppress(Exception):
-        metrics.drop("http_requests_total", "error", error=error)

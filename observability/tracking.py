@@ -6,7 +6,7 @@ plain ``save()`` is counted as well, by what the row held just before; two write
 moment outside a transaction may both count, so code with concurrent writers calls ``transition()``.
 
 ``QuerySet.update()``, ``bulk_update()``, ``bulk_create()`` and deletions send no signals and count nothing: use
-``transition_all()`` in place of ``update()``.
+``transition_all()`` in place of ``update()``. Neither does SQL of one's own: ``announce()`` follows it.
 """
 
 from __future__ import annotations
@@ -235,6 +235,12 @@ def transition_all(queryset: models.QuerySet[Any], to: str, **fields: Any) -> in
     """``QuerySet.update()`` that counts: each row by itself. The number of rows that this caller changed."""
     status = _tracked_as(queryset.model).status
     return sum(transition(instance, to, **fields) for instance in queryset.exclude(**{status: to}))
+
+
+def announce(instance: models.Model, *, using: str | None = None) -> None:
+    """Send, on commit, the signals of the status that ``instance`` carries, after SQL of the caller's own wrote it."""
+    using = using or router.db_for_write(type(instance), instance=instance)
+    _announce_on_commit(instance, getattr(instance, _tracked_as(type(instance)).status), using)
 
 
 def _require_fields(model: type[models.Model], *names: str | None) -> None:

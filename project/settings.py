@@ -92,8 +92,8 @@ SQLITE = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
-# A server that does not answer costs a request seconds, not minutes.
-POSTGRESQL = {"connect_timeout": 5}
+# A server that does not answer costs a request seconds, not minutes; what a connection asks for often is planned once.
+POSTGRESQL = {"connect_timeout": 5, "server_side_binding": True, "prepare_threshold": 5}
 
 
 def database() -> dict[str, Any]:
@@ -106,10 +106,11 @@ def database() -> dict[str, Any]:
         with suppress(OSError):  # a read-only disk: SQLite says so itself when it is used
             VAR_DIR.mkdir(exist_ok=True)
         config = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}
+    # Whoever closes the last connection to a SQLite file has to empty its log first, which takes longer than a request.
+    config |= {"CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=60), "CONN_HEALTH_CHECKS": True}
     if config["ENGINE"].endswith("sqlite3"):
         return config | {"OPTIONS": SQLITE | config.get("OPTIONS", {})}
     if config["ENGINE"].endswith("postgresql"):
-        config |= {"CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=60), "CONN_HEALTH_CHECKS": True}
         return config | {"OPTIONS": POSTGRESQL | config.get("OPTIONS", {})}
     return config
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -24,6 +24,7 @@ from automation.admin.base import Columns, History, ValueFilter
 from automation.admin.rows import AIRequestInline, StepInline
 from automation.errors import Failure
 from automation.models import AIRequest, Job, JobStatus
+from automation.users import user_key
 from observability.conf import sentry_event_url
 
 ACTIVE = [JobStatus.PENDING, JobStatus.RUNNING]
@@ -57,8 +58,8 @@ class StarterFilter(admin.SimpleListFilter):
         if value is None:
             return queryset
         try:
-            return queryset.filter(started_by=None if value == "none" else value)
-        except (ValueError, ValidationError):
+            return queryset.filter(started_by=None if value == "none" else user_key(value))
+        except ValueError:
             raise IncorrectLookupParameters from None
 
 

@@ -1,4 +1,4 @@
-"""Who may use the API: whoever has the token, and whoever is signed in."""
+"""Who may use the API: whoever has the token, and users with the permissions that the admin asks for, too."""
 
 import hmac
 
@@ -10,6 +10,8 @@ from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
 from automation.conf import api_token
+
+SAFE = {"GET", "HEAD"}
 
 
 class Token(AuthBase):
@@ -27,7 +29,7 @@ class Token(AuthBase):
 
 
 class SignedIn(AuthBase):
-    """A signed-in session; unsafe methods also need Django's CSRF token."""
+    """A signed-in session of somebody who may; unsafe methods also need Django's CSRF token."""
 
     openapi_type = "apiKey"
     openapi_in = "cookie"
@@ -40,6 +42,9 @@ class SignedIn(AuthBase):
             return None
         if check_csrf(request):
             raise AuthorizationError(message="CSRF token missing or wrong: send it as X-CSRFToken.")
+        needed = "automation.view_job" if request.method in SAFE else "automation.change_job"
+        if not request.user.has_perm(needed):
+            raise AuthorizationError(message=f"You need the permission {needed}.")
         return request.user
 
 

@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
@@ -16,17 +14,11 @@ from ninja.errors import ValidationError as Invalid
 from pydantic import AfterValidator
 
 from automation.models import Job, JobStatus
+from automation.users import user_key
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CURSOR = r"^[0-9]{1,17}-[0-9a-f]{32}$"
 LIKE_THIS = "as 2026-11-25T01:30:00Z, or as 2026-11-25T03:30:00%2B02:00 (a + itself is a space in an address)"
-
-
-def _user_key(text: str) -> Any:
-    try:
-        return get_user_model()._meta.pk.to_python(text)
-    except ValidationError:
-        raise ValueError("There is no such id of a user.") from None
 
 
 def _moment(text: str) -> datetime:
@@ -65,7 +57,7 @@ class JobFilter(FilterSchema):
 
     status: list[JobStatus] = Field([], max_length=len(JobStatus), description="Any of these; give it several times.")
     job_type: Text | None = None
-    started_by: Annotated[Text, AfterValidator(_user_key)] | None = Field(None, description="Id of a user.")
+    started_by: Annotated[Text, AfterValidator(user_key)] | None = Field(None, description="Id of a user.")
     request_id: Text | None = Field(None, description="Of the request that started it.")
     has_error: bool | None = None
     created_after: Annotated[Moment | None, FilterLookup("created_at__gte")] = Field(None, description="Or just then.")

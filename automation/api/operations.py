@@ -34,8 +34,8 @@ def _key(text: str) -> str:
 Key = Annotated[str, Field(json_schema_extra={"pattern": KEY}), AfterValidator(_key)]
 
 STARTED = {202: JobOut, 400: Error, 401: Error, 403: Error, 404: Error, 413: Error, 422: FieldErrors}
-FOUND = {401: Error, 404: Error}
-CHANGED = {202: JobOut, 403: Error, 409: Error, **FOUND}
+FOUND = {401: Error, 403: Error, 404: Error}
+CHANGED = {202: JobOut, 409: Error, **FOUND}
 
 
 @api.post("start", response=STARTED, url_name="start", summary="Start a job")
@@ -61,7 +61,9 @@ def start(
     )
 
 
-@api.get("jobs", response={200: JobPage, 401: Error, 422: FieldErrors}, url_name="jobs", summary="List jobs")
+@api.get(
+    "jobs", response={200: JobPage, 401: Error, 403: Error, 422: FieldErrors}, url_name="jobs", summary="List jobs"
+)
 def list_jobs(request: HttpRequest, filters: Query[JobFilter], page: Query[Page]) -> dict[str, Any]:
     """Jobs, the newest first, without their results."""
     return read_page(request, filters, page)
@@ -112,7 +114,9 @@ def retry(request: HttpRequest, response: HttpResponse, job_id: UUID) -> Status[
     return _accepted(response, jobs.retry_job(job, started_by=caller(request)))
 
 
-@api.get("job-types", response={200: list[JobType], 401: Error}, url_name="job-types", summary="List job types")
+@api.get(
+    "job-types", response={200: list[JobType], 401: Error, 403: Error}, url_name="job-types", summary="List job types"
+)
 def list_job_types(request: HttpRequest) -> list[dict[str, Any]]:
     """What can be started, and with which payload."""
     pipelines = map(registry.get, registry.names())

@@ -5,7 +5,7 @@ import random
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -32,6 +32,7 @@ REQUEST_IDS = ("x-notion-request-id", "x-vercel-id", "x-request-id", "request-id
 CODE = re.compile(r"[\w.-]{1,60}")  # of an error
 
 T = TypeVar("T")
+Part = TypeVar("Part", str, bytes)
 Sleep = Callable[[float], None]
 
 
@@ -184,13 +185,17 @@ class Deadline:
 
     def read(self, response: httpx2.Response) -> bytes:
         """Return the body; one that is too long is a ValueError."""
-        body = bytearray()
-        for part in response.iter_bytes():
+        return b"".join(self.within(response.iter_bytes()))
+
+    def within(self, parts: Iterable[Part]) -> Iterator[Part]:
+        """Yield the parts of a body as they come, none too late and none too many."""
+        size = 0
+        for part in parts:
             self.check()
-            body += part
-            if len(body) > MAX_BODY:
+            size += len(part)
+            if size > MAX_BODY:
                 raise ValueError("too long")
-        return bytes(body)
+            yield part
 
 
 @cache
@@ -225,9 +230,9 @@ def _retry_after(text: str) -> float | None:
 def _until(text: str) -> float:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError):
         return float("inf")
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
 
 def _request_id(response: httpx2.Response) -> str:

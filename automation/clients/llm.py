@@ -57,8 +57,8 @@ class LLM(Service):
     ) -> Completion:
         """Return what the model says; raises ServiceError.
 
-        `watch` is called with each piece of a stream as it comes; what it raises ends the request. An answer that
-        broke off has cost money: whether to ask again is left to the step.
+        `watch` is called with each piece of a stream as it comes, and with "" whenever anything comes; what it raises
+        ends the request. An answer that broke off has cost money: whether to ask again is left to the step.
         """
         body = self._body(model, messages, system, max_tokens, stream)
 
@@ -79,7 +79,7 @@ class LLM(Service):
         pieces, reason = [], ""
         timeout = timeouts(min(SILENCE, self._timeout))
         with self._answer("complete", "POST", self.path, json=body, timeout=timeout) as (response, deadline):
-            for text, ended in self._pieces(response, deadline):
+            for text, ended in self._pieces(_Parts(response, deadline, watch)):
                 pieces.append(text)
                 reason = ended or reason
                 if text and watch:
@@ -88,14 +88,14 @@ class LLM(Service):
                 raise self._garbled("complete", response, "the answer broke off")
         return Completion("".join(pieces), reason not in CUT_SHORT)
 
-    def _pieces(self, response: httpx2.Response, deadline: Deadline) -> Iterator[tuple[str, str]]:
+    def _pieces(self, parts: "_Parts") -> Iterator[tuple[str, str]]:
         """Yield the text of each event, and the reason of the end where it tells that."""
-        with self._understanding(response):
-            for event in httpx2.EventSource(response):
-                deadline.check()
+        with self._understanding(parts.response):
+            for event in httpx2.EventSource(parts):  # type: ignore[arg-type]  # it reads no more of a response
                 if event.data == "[DONE]":
                     return
-                yield self._read_event(json.loads(event.data))
+                text, reason = self._read_event(json.loads(event.data))
+                yield "".join([text]), "".join([reason])  # of any other type it is a TypeError
 
     @contextmanager
     def _understanding(self, response: httpx2.Response) -> Iterator[None]:
@@ -159,6 +159,20 @@ def _reason(fault: BaseException) -> str:
     if isinstance(fault, ServiceError):
         return storable(fault.reason[:1].upper() + fault.reason[1:])
     return f"Ended before the answer was whole ({type(fault).__name__})"
+
+
+class _Parts:
+    """A streamed answer as it comes, within its time and a size; comments in it, which are no events, count as well."""
+
+    def __init__(self, response: httpx2.Response, deadline: Deadline, watch: Watch | None) -> None:
+        self.response, self.headers, self.request = response, response.headers, response.request
+        self.deadline, self.watch = deadline, watch
+
+    def iter_text(self) -> Iterator[str]:
+        for part in self.deadline.within(self.response.iter_text()):
+            if self.watch:
+                self.watch("")
+            yield part
 
 
 class Told(Exception):

@@ -3,7 +3,7 @@
 from .capture import capture_exception, capture_message, last_event_id
 from .sdk import is_on
 from .setup import init_sentry
-from .spans import check_in, mark_failed, record_span, remember, span, transaction
+from .spans import check_in, isolated, mark_failed, record_span, remember, span, transaction
 
 __all__ = [
     "capture_exception",
@@ -11,6 +11,7 @@ __all__ = [
     "check_in",
     "init_sentry",
     "is_on",
+    "isolated",
     "last_event_id",
     "mark_failed",
     "record_span",

@@ -20,18 +20,24 @@ _checked_in: dict[str, float] = {}
 
 
 @contextmanager
-def transaction(name: str, op: str, trace_id: str = "", **tags: object) -> Iterator[None]:
-    """A unit of work of its own, as a job, which knows nothing of what was before it in this thread.
-
-    It goes on in the trace of this id, if that is one of Sentry's.
-    """
+def isolated() -> Iterator[None]:
+    """Nothing that is sent within the block has to do with what ran before in this thread, nor that with it."""
     with ExitStack() as stack:
         with harmless:
             if sdk := active():
                 scope = stack.enter_context(sdk.isolation_scope())
-                scope.clear()  # user, tags and breadcrumbs of whatever ran here
+                scope.clear()  # of user, tags and breadcrumbs
                 sdk.get_current_scope().clear()
-                scope.set_tags(tags)
+        yield
+
+
+@contextmanager
+def transaction(name: str, op: str, trace_id: str = "", **tags: object) -> Iterator[None]:
+    """A unit of work of its own, as a job, isolated and with tags; it goes on in the trace of this id, if it is one."""
+    with isolated(), ExitStack() as stack:
+        with harmless:
+            if sdk := active():
+                sdk.get_isolation_scope().set_tags(tags)
                 trace = {"trace_id": trace_id} if TRACE_ID.fullmatch(trace_id) else {}
                 stack.enter_context(sdk.start_transaction(name=name, op=op, source="task", **trace))
         yield

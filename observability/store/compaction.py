@@ -11,14 +11,13 @@ kind of file:
 6. the journal is renamed: from here on the fold is done, before it was not,
 7. what was folded is removed, then the marker, then the journal.
 
-Whoever finds a journal finishes what is done, and undoes what is not. Our own readers wait meanwhile; one that waited
-for long shows what it knew before.
+Whoever finds a journal finishes what is done, and undoes what is not. Our own readers need no marker: the journal tells
+them which files count.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import math
 import os
 import struct
@@ -27,17 +26,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import time
-from typing import Any
 
 from observability.logs import warn
 
-from . import exemplars, fileformat
+from . import exemplars, fileformat, journal
+from .journal import DONE, MARKER, PREPARED, listed
 from .locks import is_locked, is_unlocked, locked, opened
-from .reader import ARCHIVE, MARKER, Kind, Reader, listed
+from .reader import ARCHIVE, Kind, Reader
 
 DEAD_FILES = 4  # a process has about as many; with more of them it is time to fold
 KEPT = 8  # files with gauges of mode "all" that outlive their process: each is a series of its own, so none is folded
-PREPARED, DONE = ".folding", ".folded"  # the journal, before and after step 6
 SECONDS_TO_MAKE = 60.0  # after that, a file without its name yet was left by a process that was killed
 MARKER_CONTENT = fileformat.HEADER.pack(1 << 20, b"") + fileformat.LENGTH.pack(1 << 30)
 
@@ -81,32 +79,20 @@ def fold(folder: Path) -> None:
 def mend(folder: Path) -> None:
     """Finish or undo the fold of a process that was killed in the middle, where this process has access."""
     with suppress(OSError):
-        if any((folder / journal).exists() for journal in (PREPARED, DONE)):
+        if any((folder / name).exists() for name in (PREPARED, DONE)):
             with locked(folder, fcntl.LOCK_EX) as alone:
                 if alone:
                     _mend(folder)
 
 
 def _mend(folder: Path) -> None:
-    for journal, key in ((DONE, "old"), (PREPARED, "new")):
-        path = folder / journal
-        with suppress(FileNotFoundError, ValueError, RecursionError):  # no journal, or none that can be read
-            names = _names(json.loads(path.read_text() if path.is_file() else ""), key)
-            if journal == DONE:
-                _mark_as_folded(folder, names)
-            _remove(folder, names)
+    for name in (DONE, PREPARED):
+        gone = journal.doubles(folder, name)
+        if name == DONE:
+            _mark_as_folded(folder, gone)
+        _remove(folder, gone)
         (folder / MARKER).unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
-
-
-def _names(journal: Any, key: str) -> list[str]:
-    """The names that a journal has under this key; whoever wrote it, none leads out of the folder."""
-    names = journal.get(key) if isinstance(journal, dict) else None
-    return [name for name in names if _is_plain(name)] if isinstance(names, list) else []
-
-
-def _is_plain(name: object) -> bool:
-    return isinstance(name, str) and Path(name).name == name and name.endswith((".db", ".new"))
+        (folder / name).unlink(missing_ok=True)
 
 
 def _mark_as_folded(folder: Path, names: Iterable[str]) -> None:
@@ -173,7 +159,7 @@ class _Fold:
         if not self.old:
             return
         archive = self._merged()
-        self._write(PREPARED, json.dumps({"old": self.old, "new": [self.new, self.unseen]}).encode())
+        self._write(PREPARED, journal.content(old=self.old, new=[self.new, self.unseen]))
         try:
             _write_archive(self.folder / self.unseen, archive)
             self._write(MARKER, MARKER_CONTENT)

@@ -102,7 +102,7 @@ class File:
 
     def _make_again(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with locked(self.folder, fcntl.LOCK_SH, patience=0) as nobody_folds:
+        with locked(self.folder, fcntl.LOCK_SH) as nobody_folds:
             if nobody_folds:
                 self._create(keep=not self._is_folded)
 

@@ -1,4 +1,4 @@
-"""Locks: on each file for as long as its process lives, on the folder for as long as it is read or folded."""
+"""Locks: on each file for as long as its process lives, on the folder for as long as it is folded."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic, sleep
 
-from observability.logs import warn
-
-FOLDER_LOCK = ".lock"  # held by whoever reads, and alone by whoever folds
-PATIENCE = 1.0  # seconds to wait for it
+FOLDER_LOCK = ".lock"  # held alone by whoever folds, and by whoever makes a file again that a fold might remove
 
 _kept: list[object] = []  # for ever, see ``FileLock.spare``
 
@@ -93,20 +89,11 @@ def opened(path: Path | str, flags: int = os.O_RDONLY) -> Iterator[int]:
 
 
 @contextmanager
-def locked(folder: Path, how: int, patience: float = PATIENCE) -> Iterator[bool]:
-    """Hold the lock of the folder, if it can be had in time: readers share it, a fold has it alone.
-
-    Without patience it is for who holds a lock of the process, and must neither wait nor log: a log handler may record.
-    """
+def locked(folder: Path, how: int) -> Iterator[bool]:
+    """Hold the lock of the folder, if it is free: a fold has it alone. Raises ``OSError`` where it cannot be opened."""
+    descriptor = _open_lock(folder / FOLDER_LOCK)
     try:
-        descriptor = _open_lock(folder / FOLDER_LOCK)
-    except OSError as error:
-        if patience:
-            warn("store lock", "The lock of the shared store cannot be opened, its files are not folded: %s", error)
-        yield False
-        return
-    try:
-        yield _lock_in_time(descriptor, how, patience)
+        yield _could_lock(descriptor, how)
     finally:
         os.close(descriptor)
 
@@ -119,17 +106,10 @@ def _open_lock(path: Path) -> int:
         return os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
 
 
-def _lock_in_time(descriptor: int, how: int, patience: float) -> bool:
-    """Whether the lock could be had: a process that was stopped while it held it must not stop all others."""
-    deadline = monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if monotonic() > deadline:
-                return False
-            sleep(0.001)
-        except OSError:
-            return False
-        else:
-            return True
+def _could_lock(descriptor: int, how: int) -> bool:
+    """Never waits: the process that has the lock may have been stopped."""
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

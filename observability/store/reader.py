@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import chain, repeat
 from operator import sub
 from pathlib import Path
 from threading import Lock
-from time import time
+from time import monotonic, time
 from weakref import WeakValueDictionary
 
 from prometheus_client.metrics import Gauge
@@ -23,7 +22,8 @@ from observability.logs import warn
 
 from . import fileformat
 from .families import StoredFamily
-from .locks import is_locked, locked, opened
+from .journal import counted
+from .locks import is_locked, opened
 from .merging import Column, MergedFamily, Slot
 
 SECONDS_TO_MAKE = 5.0  # until then a file that has nothing yet is taken for one that prometheus_client makes just now
@@ -31,7 +31,7 @@ TOO_MANY_OPEN = {errno.EMFILE, errno.ENFILE}
 GAUGES_WITH_PID = {"all", "liveall"}
 TYPES = {"counter", "histogram", "summary"}
 ARCHIVE = "archive"  # stands for the process in the names of files that hold what dead processes counted
-MARKER = "counter_folding.db"  # there while files are folded; prometheus_client fails on it, which is its purpose
+PATIENCE = 1.0  # seconds until a scrape of a folder that changes all the time fails
 
 
 class Kind:
@@ -175,11 +175,8 @@ class Reader:
 
     def read(self) -> list[StoredFamily]:
         """Every metric of all files, in the order of the files, as prometheus_client gives them."""
-        with self._lock, locked(self.folder, fcntl.LOCK_SH) as nobody_folds:
-            if nobody_folds or not (self.folder / MARKER).exists():
-                self._scan()
-            elif not self.files:  # a scrape that fails is no fall of a counter, and one that shows numbers twice is
-                raise BlockingIOError(errno.EAGAIN, "The shared store is being folded, and nothing is known of it yet")
+        with self._lock:
+            self._scan()
             rendered = [family for family in self._shown() if _renders(family)]
             return [family.snapshot() for family in sorted(rendered, key=MergedFamily.order)]
 
@@ -214,21 +211,35 @@ class Reader:
         return [int(name) for name in names if name.isdecimal() and (os.getpid() == int(name) or _runs(int(name)))]
 
     def _scan(self) -> None:
+        """Read the files as they were at one moment: no fold is waited for, and none may come between."""
+        deadline = monotonic() + PATIENCE
+        while not self._read_undisturbed():
+            if monotonic() > deadline:  # no counter falls by a scrape that fails
+                raise BlockingIOError(errno.EAGAIN, "The files of the shared store change faster than they can be read")
+
+    def _read_undisturbed(self) -> bool:
+        """Read all files; whether the same ones counted before and after."""
+        found, known = self._counted(), set(self.files)
+        self._read_all(found)
+        if self._counted() == [file for file in found if file not in self._ignored]:
+            return True
+        self._forget([file for name, file in self.files.items() if name not in known])  # perhaps not yet complete
+        return False
+
+    def _read_all(self, found: Sequence[tuple[str, int]]) -> None:
         self._located = {}
-        found = self._listed()
-        names = {(name, inode) for name, inode in found}
+        names = set(found)
         self._forget([file for name, file in self.files.items() if (name, file.inode) not in names])
         self._rank(name for name, _ in found)
         for rank, (name, inode) in enumerate(found):
-            if (name, inode) not in self._ignored:
-                self._read_one(name, inode, rank)
+            self._read_one(name, inode, rank)
         self._located = {}  # as large as all keys
         self.families = {key: family for key, family in self.families.items() if family.columns}
 
-    def _listed(self) -> list[tuple[str, int]]:
-        """What is in the folder; what was there, where that cannot be seen now."""
+    def _counted(self) -> list[tuple[str, int]]:
+        """The files that count; those that did, where that cannot be seen now."""
         try:
-            return list(listed(self.folder))
+            return [file for file in counted(self.folder) if file not in self._ignored]
         except OSError as error:
             warn("store folder", "The folder of the shared store cannot be read: %s", error)
             if isinstance(error, FileNotFoundError):
@@ -348,17 +359,3 @@ def _bound(text: str) -> float:
         if bound == bound:  # no NaN
             return bound
     raise fileformat.Damaged(f"a bucket has the bound {text!r:.50}")
-
-
-def listed(folder: Path) -> Iterator[tuple[str, int]]:
-    """Names and inodes of the files, in the order of the folder; raises ``OSError`` where it cannot be read."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if (
-                name.endswith(".db")
-                and not name.startswith(".")
-                and name != MARKER
-                and entry.is_file(follow_symlinks=False)
-            ):
-                yield name, entry.inode()

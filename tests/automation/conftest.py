@@ -11,6 +11,7 @@ from typing import Any
 
 import pydantic
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test import Client
@@ -174,9 +175,15 @@ def user(django_user_model: Any) -> Any:
     return django_user_model.objects.create_user("ada")
 
 
+def permit(user: Any, *permissions: str) -> None:
+    """Let the user have exactly these permissions."""
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+
+
 @pytest.fixture
 def signed_in(anyone: Client, user: Any) -> Client:
-    """A client of the user, which enforces CSRF."""
+    """A client of the user, who may see and run jobs; it enforces CSRF."""
+    permit(user, "view_job", "change_job")
     anyone.force_login(user)
     return anyone
 

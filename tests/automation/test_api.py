@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from automation.models import Job
-from tests.automation.conftest import TOKEN
+from tests.automation.conftest import TOKEN, permit
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +58,23 @@ def test_the_token_opens_every_door(by_token, job, body):
 def test_a_signed_in_user_may_read(signed_in, job):
     for address in (JOBS, f"{JOBS}/{job.id}", TYPES, OPENAPI, DOCS):
         assert signed_in.get(address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("permissions", "reading", "changing"), [([], 403, 403), (["view_job"], 200, 403), (["change_job"], 403, 202)]
+)
+def test_a_signed_in_user_needs_the_permissions_that_the_admin_asks_for(
+    signed_in, user, job, body, permissions, reading, changing
+):
+    permit(user, *permissions)
+    signed_in.handler.enforce_csrf_checks = False
+    asked = [*map(signed_in.get, (JOBS, TYPES, f"{JOBS}/{job.id}"))]
+    changed = [post(signed_in, body), signed_in.post(f"{JOBS}/{job.id}/cancel")]
+
+    assert {answer.status_code for answer in asked} == {reading}
+    assert {answer.status_code for answer in changed} == {changing}
+    for refused in (answer for answer in (*asked, *changed) if answer.status_code == 403):
+        assert "You need the permission automation." in refused.json()["detail"]
 
 
 def test_a_signed_in_user_needs_the_csrf_token_to_change_anything(signed_in, job, body):
@@ -194,11 +211,11 @@ def test_the_openapi_document_names_every_answer(by_token):
     }
     assert answers == {
         "post /api/automation/start": [202, 400, 401, 403, 404, 413, 422],
-        "get /api/automation/jobs": [200, 401, 422],
-        "get /api/automation/jobs/{job_id}": [200, 401, 404],
+        "get /api/automation/jobs": [200, 401, 403, 422],
+        "get /api/automation/jobs/{job_id}": [200, 401, 403, 404],
         "post /api/automation/jobs/{job_id}/cancel": [202, 401, 403, 404, 409],
         "post /api/automation/jobs/{job_id}/retry": [202, 401, 403, 404, 409, 422],
-        "get /api/automation/job-types": [200, 401],
+        "get /api/automation/job-types": [200, 401, 403],
     }
 
 

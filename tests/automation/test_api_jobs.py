@@ -107,7 +107,6 @@ def test_the_list_is_filtered_by_type_user_and_request(listed, user):
     assert listed(started_by=user.pk) == ["by ada"]
     assert listed(request_id="b3f1") == ["by request"]
     assert listed(request_id="b3f1", started_by=user.pk) == []
-    assert listed(started_by="9" * 30) == []
 
 
 def test_the_list_is_filtered_by_error(listed):
@@ -158,6 +157,7 @@ def test_with_a_bound_on_the_end_the_last_to_end_come_first(listed):
         ("job_type=%00", "job_type"),
         ("request_id=" + "x" * 129, "request_id"),
         ("started_by=ada", "started_by"),
+        ("started_by=" + "9" * 30, "started_by"),
         ("has_error=perhaps", "has_error"),
         ("created_after=yesterday", "created_after"),
         ("created_after=2026-11-25", "created_after"),

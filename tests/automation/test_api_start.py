@@ -8,7 +8,6 @@ from typing import Any
 import pydantic
 import pytest
 from django.db import connection
-from django.test import Client
 from django_tasks_db.models import DBTaskResult
 
 from automation import registry
@@ -56,11 +55,10 @@ def test_a_started_job_is_pending_and_queued(by_token, body):
     assert DBTaskResult.objects.get().args_kwargs == {"args": [str(job.id)], "kwargs": {}}
 
 
-def test_a_job_knows_the_user_who_started_it(user, body):
-    client = Client()
-    client.force_login(user)
+def test_a_job_knows_the_user_who_started_it(signed_in, user, body):
+    signed_in.handler.enforce_csrf_checks = False
 
-    assert post(client, body).json()["started_by"] == str(user.pk)
+    assert post(signed_in, body).json()["started_by"] == str(user.pk)
     assert Job.objects.get().started_by == user
 
 
@@ -139,16 +137,29 @@ def test_a_key_in_the_body_is_refused_and_told_its_place(by_token, body):
     assert not Job.objects.exists()
 
 
-@pytest.mark.parametrize("odd", ["\x00", "\ud800", {"\x00": 1}])
-def test_a_payload_that_the_database_cannot_hold_is_422(by_token, monkeypatch, odd):
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "one"}])
+@pytest.mark.parametrize("odd", ["\x00", "\ud800", {"\x00": 1}, json.loads("[" * 900 + "]" * 900)])
+def test_a_payload_that_the_database_cannot_hold_is_422(by_token, monkeypatch, odd, key):
     monkeypatch.setattr(registry, "_registry", {})
     registry.Pipeline("free", payload=pydantic.create_model("Free", anything=Any))
 
-    response = post(by_token, json.dumps({"job_type": "free", "payload": {"anything": odd}}))
+    response = post(by_token, json.dumps({"job_type": "free", "payload": {"anything": odd}}), **key)
 
     assert response.status_code == 422
     assert [error["loc"] for error in response.json()["detail"]] == [["body", "payload"]]
     assert not DBTaskResult.objects.exists()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400"])
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "one"}])
+def test_a_number_that_json_does_not_have_is_422(by_token, monkeypatch, number, key):
+    monkeypatch.setattr(registry, "_registry", {})
+    registry.Pipeline("measured", payload=pydantic.create_model("Measured", number=float))
+
+    response = post(by_token, f'{{"job_type": "measured", "payload": {{"number": {number}}}}}', **key)
+
+    assert response.status_code == 422
+    assert "NaN or infinity" in response.json()["detail"][0]["msg"]
 
 
 # Which request

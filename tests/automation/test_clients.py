@@ -8,6 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from automation import conf
 from automation.clients import Notion, ServiceError, Vercel, notion_id
 from automation.clients.http import TRIES, TimedOut
 from automation.clients.vercel import deployment_id, project_name
@@ -132,7 +133,10 @@ def test_a_call_waits_until_the_time_it_is_given(settings, waits):
     assert 10 < waits[0] < 26
 
 
-@pytest.mark.parametrize("garbage", ["soon", "nan", "-5", "1e999", "Wed, 99 Nov 2026 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "garbage",
+    ["soon", "Mon, 01 Jan 2026 00:00:00 +9999999999999", "nan", "-5", "1e999", "Wed, 99 Nov 2026 00:00:00 GMT"],
+)
 def test_a_retry_after_that_says_nothing_is_none(settings, waits, garbage):
     with canned(answer("{}", "500 Oops", Retry_After=garbage), answer(json.dumps(PAGE))) as server:
         settings.AUTOMATION = KEYS | {"NOTION_URL": server.url}
@@ -248,6 +252,12 @@ def test_a_client_without_a_usable_key_says_which_setting_to_mend(settings, key)
     settings.AUTOMATION = {"NOTION_TOKEN": key}
     with pytest.raises(NotConfigured, match=r"NOTION_TOKEN (is not set|has characters that no key has)\."):
         Notion()
+
+
+def test_a_bypass_secret_that_no_header_can_hold_is_named_and_not_quoted(settings):
+    settings.AUTOMATION = {"VERCEL_AUTOMATION_BYPASS_SECRET": "secret\n"}
+    with pytest.raises(NotConfigured, match=r"^VERCEL_AUTOMATION_BYPASS_SECRET has characters that no key has\.$"):
+        conf.vercel_bypass()
 
 
 def test_an_address_has_to_be_one(settings):

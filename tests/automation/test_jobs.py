@@ -3,6 +3,7 @@
 import logging
 import time
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -11,6 +12,7 @@ from django.db import IntegrityError, transaction
 from automation import engine, jobs
 from automation.errors import Failure
 from automation.models import AIRequest, Job, Step
+from automation.tasks import give_back
 from automation.transitions import finish_job, finish_step, start_job, start_step
 from tests.automation.conftest import at_once
 
@@ -144,6 +146,18 @@ def test_each_transition_happens_once():
     step.refresh_from_db()
     assert (job.status, job.duration, job.error) == ("success", 3, "")
     assert (step.status, step.duration, step.error) == ("success", 1, "")
+
+
+def test_a_job_is_taken_as_it_is_now_whatever_was_known_of_it():
+    job = Job.objects.create(job_type="site_check", task_id=uuid4())
+    known = Job.objects.get(pk=job.pk)
+    assert start_job(job)
+    assert give_back(job, "Its worker ended.")
+
+    assert start_job(known)
+    assert (known.status, known.attempts, known.started_at) == ("running", 2, job.started_at)
+    row = Job.objects.values().get()
+    assert {name: vars(known)[name] for name in row} == row
 
 
 def test_of_many_workers_one_runs_the_job(job_type, transactional_db):

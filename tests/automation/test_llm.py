@@ -1,6 +1,7 @@
 """The clients of language models: what they say, and what a row is kept of."""
 
 import logging
+import time
 from uuid import uuid4
 
 import pytest
@@ -229,6 +230,23 @@ def test_a_row_says_that_there_was_no_connection(services, settings, job):
     with llm_for(GPT)(sleep=lambda seconds: None) as client:
         refusal(client.complete, job, GPT, ASK)
     assert [row.error for row in AIRequest.objects.all()] == ["No connection (ConnectError)"] * TRIES
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("first", "part"), [(b"", b": ping\n\n"), (b"data: {", b" ")], ids=["comments", "an event"])
+def test_a_stream_that_says_nothing_without_end_takes_too_long(settings, first, part):
+    def drip():
+        yield b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + first
+        for _ in range(200):
+            time.sleep(0.05)
+            yield part
+
+    watched = []
+    with canned(drip()) as server:
+        settings.AUTOMATION |= KEYS | {"OPENAI_URL": f"{server.url}/v1"}
+        with llm_for(GPT)(sleep=lambda seconds: None) as client:
+            assert "too long" in str(refusal(client.complete, None, GPT, ASK, watch=watched.append))
+    assert len(watched) > 2  # so a job can be cancelled
 
 
 @pytest.mark.usefixtures("impatient")

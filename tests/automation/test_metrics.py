@@ -11,6 +11,7 @@ from sentry_sdk.transport import Transport
 from automation import engine, jobs
 from automation.errors import Failure
 from automation.models import AIRequest, Job
+from automation.tasks import give_back
 from automation.transitions import finish_job, start_job
 from observability.exposition import snapshot, to_openmetrics
 from observability.testing import assert_increases, metric_value
@@ -198,6 +199,22 @@ def test_what_a_job_spent_is_recorded_by_outcome(run_job, job_type, status):
         run_job(job_type(spending))
 
     assert metric_value("automation_job_cost_usd_sum", **labels) - before == pytest.approx(0.75)
+
+
+def test_what_a_job_spent_is_all_of_it_whichever_attempt_and_statement_made_the_request(job_type):
+    def spending(run):
+        spend(run, Decimal("0.25"))
+        if run.job.attempts == 1:
+            raise KeyboardInterrupt
+        AIRequest.objects.bulk_create([AIRequest(job=run.job, model="gpt-4", status="success", cost=Decimal("0.5"))])
+
+    job = jobs.create_job(job_type(spending), {})
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(job)
+    give_back(job, "KeyboardInterrupt")
+    with assert_increases("automation_job_cost_usd_sum", by=1, job_type="test", status="success"):
+        engine.run(job)
+    assert job.final_cost == job.ai_cost() == 1
 
 
 def test_a_job_with_a_request_of_unknown_cost_has_no_known_cost(run_job, job_type):

@@ -44,6 +44,12 @@ def test_a_page_of_all_kinds():
     )
 
 
+def test_spaces_stay_outside_of_marks_however_many_they_are():
+    spaces = " " * 100_000
+    rich = [text(f"a{spaces}"), text(f" {spaces}b{spaces}c ", bold=True), text(spaces, bold=True), text("d")]
+    assert markdown([block("paragraph", *rich)]) == f"a{spaces} {spaces}**b{spaces}c** {spaces}d"
+
+
 def test_lists_begin_to_count_anew():
     items = [block("numbered_list_item", "a"), block("numbered_list_item", "b")]
     assert markdown([*items, block("paragraph", "then"), *items]) == "1. a\n2. b\n\nthen\n\n1. a\n2. b"

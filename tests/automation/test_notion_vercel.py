@@ -418,12 +418,12 @@ def test_a_protected_deployment_is_opened_with_the_secret(make_website, settings
     with canned(answer("<title>Bakery Lindqvist</title>")) as page:
         settings.AUTOMATION |= {
             "DEPLOYMENT_ADDRESS": f"{page.url}/{{host}}",
-            "VERCEL_AUTOMATION_BYPASS_SECRET": "open sesame",
+            "VERCEL_AUTOMATION_BYPASS_SECRET": "open-sesame",
         }
         job = make_website()
 
     assert job.status == "success"
-    assert b"\r\nx-vercel-protection-bypass: open sesame" in page.requests[0]
+    assert b"\r\nx-vercel-protection-bypass: open-sesame" in page.requests[0]
     assert b"authorization" not in page.requests[0].lower()
 
 

@@ -15,7 +15,7 @@ from django.conf import settings
 settings.configure(
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "observability", {apps}],
     MIDDLEWARE={middleware},
-    DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}}}, USE_TZ=True, **{options}
+    USE_TZ=True, **{options}
 )
 django.setup()
 from automation import registry
@@ -23,12 +23,15 @@ from django.core.checks import run_checks
 print(json.dumps([{{message.id: message.hint for message in run_checks(tags=["automation"])}}, registry.names()]))
 """
 MIDDLEWARE = ["observability.request_ids.RequestIDMiddleware"]
+SQLITE = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 QUEUE = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 
 def start(apps=("automation", "django_tasks_db"), middleware=MIDDLEWARE, **options):
     """Set a small project up that has these apps and settings, run the checks, and list its job types."""
-    code = CODE.format(apps=", ".join(map(repr, apps)), middleware=middleware, options={"TASKS": QUEUE, **options})
+    code = CODE.format(
+        apps=", ".join(map(repr, apps)), middleware=middleware, options={"TASKS": QUEUE, "DATABASES": SQLITE, **options}
+    )
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PROMETHEUS_"))}
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
 
@@ -63,6 +66,11 @@ def test_another_queue_than_the_database_is_an_error(tasks):
 
 def test_without_the_app_of_the_queue_there_is_none():
     assert messages(apps=["automation"])["automation.E005"] == "Put 'django_tasks_db' after 'automation', and migrate."
+
+
+def test_jobs_are_in_postgresql_or_sqlite():
+    dummy = {"default": {"ENGINE": "django.db.backends.dummy"}}
+    assert messages(DATABASES=dummy)["automation.E006"] == "Give DATABASES['default'] one of their engines."
 
 
 def test_the_worker_of_the_queue_alone_looks_after_nobody():

@@ -42,7 +42,7 @@ def test_the_steps_give_a_project_with_the_api_and_all_series_from_0_on(jobs_pro
 from django.contrib.auth.models import User
 from django.test import Client
 client = Client(headers={"host": "localhost"})
-client.force_login(User.objects.create_user("ada"))
+client.force_login(User.objects.create_superuser("ada"))
 print(list(kind["name"] for kind in client.get("/api/automation/job-types").json()))
 print("cdn" in client.get("/api/automation/docs").text)
 print(client.get("/api/metrics").text)

@@ -106,6 +106,7 @@ def test_everything_that_can_be_called_is_on_the_page():
     methods = {name for name in vars(MetricsCollector) if not name.startswith("_")}
     assert {name for name in methods if f"MetricsCollector.{name}(" not in text} == set()
     assert f"transition{bare_signature(tracking.transition)}" in text
+    assert f"announce{bare_signature(tracking.announce)}" in text
     assert f"transition_all{bare_signature(tracking.transition_all)}" in text
     for helper in (testing.metric_value, testing.assert_increases):
         assert f"{helper.__name__}{bare_signature(helper)}" in text

@@ -7,11 +7,16 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
+from http.client import HTTPConnection
 
 import prometheus_client
+from django.http import HttpResponse
+from django.test import RequestFactory
 
 from observability.metrics import MetricsCollector
+from observability.middleware import MetricsMiddleware
 from observability.testing import metric_value
 
 
@@ -30,6 +35,22 @@ def obey():
 def record(model, times=1):
     for _ in range(times):
         MetricsCollector.record_ai_request(model, "success", tokens=1, cost=0.5)
+
+
+answer = MetricsMiddleware(lambda request: HttpResponse("ok"))
+request = RequestFactory().get("/ok")
+
+
+def handle(times=1):
+    """Have the middleware see a request so often."""
+    for _ in range(times):
+        answer(request)
+
+
+def handled_requests():
+    """What all processes recorded of requests: their number, durations, bytes, and how many are in progress."""
+    names = ("http_requests_total", "http_request_duration_seconds_count", "http_response_size_bytes_sum")
+    return [metric_value(name) for name in (*names, "http_requests_in_progress")]
 
 
 def recorded(model):
@@ -54,13 +75,6 @@ def exhaust_descriptors(spare):
     return opened
 
 
-def timed(action):
-    """The seconds that a call takes."""
-    begin = time.perf_counter()
-    action()
-    return time.perf_counter() - begin
-
-
 def make_series(count):
     """A metric of the host's own with so many series."""
     made = prometheus_client.Counter("host_series", "Series of the host's own.", ["number"])
@@ -68,9 +82,26 @@ def make_series(count):
         made.labels(number).inc()
 
 
-def record_in_threads(model, threads, times):
+def ask_over_and_over(address, path, authorization, threads, seconds):
+    """Ask in threads, without a pause; the number of answers of each status."""
+    statuses, deadline = Counter(), time.monotonic() + seconds
+
+    def ask():
+        while time.monotonic() < deadline:
+            connection = HTTPConnection(*address)  # as light as a client can be: it shares the processors with the site
+            connection.request("GET", path, headers={"Authorization": authorization})
+            answer = connection.getresponse()
+            answer.read()
+            connection.close()
+            statuses[answer.status] += 1
+
+    in_threads(ask, threads)
+    return statuses
+
+
+def in_threads(action, threads):
     sys.setswitchinterval(1e-5)
-    started = [threading.Thread(target=record, args=[model, times]) for _ in range(threads)]
+    started = [threading.Thread(target=action) for _ in range(threads)]
     for thread in started:
         thread.start()
     for thread in started:

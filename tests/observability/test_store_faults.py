@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import quantiles
 
 import httpx2
 import pytest
@@ -79,15 +79,13 @@ def test_workers_killed_fifty_times_under_load_lose_nothing_that_was_answered(si
         assert len(scrapes) > 20
 
 
-def test_forty_recycled_workers_leave_few_files_and_a_fast_scrape(site, folder, recorder):
+def test_forty_recycled_workers_leave_few_files(site, folder, recorder):
     watching = recorder(folder)
     with site(env=on(folder, GUNICORN_CMD_ARGS="--preload --max-requests 1"), workers=1) as running:
         assert running.get("/ok").status_code == 200
-        fresh = seconds_of_scrape(watching)
         ask_often(running, 40)
         eventually(lambda: scraped_files(watching, folder) <= 20, True)
         assert watching.do("metric_value('http_requests_total', endpoint='/ok', status='200')") == 41
-        assert seconds_of_scrape(watching) < 2 * fresh + 0.03
 
 
 def scraped_files(recorder, folder):
@@ -98,10 +96,6 @@ def scraped_files(recorder, folder):
 
 def files(folder):
     return list(Path(folder).glob("*.db"))
-
-
-def seconds_of_scrape(recorder):
-    return median(recorder.do("timed(MetricsCollector.get_metrics)") for _ in range(9))
 
 
 def test_requests_in_progress_of_killed_workers_are_gone_without_a_server_hook(site):
@@ -428,11 +422,19 @@ def test_a_site_starts_where_its_folder_cannot_be_made(site, folder):
 # Threads, forks and signals
 
 
-def test_sixty_four_threads_are_counted_exactly(folder, recorder):
-    recording = recorder(folder)
-    recording.do("record_in_threads('model', threads=64, times=200)", seconds=60)
-    assert recording.do("recorded('model')") == [12800, 12800, 12800, 6400]
-    assert recorder(folder).do("recorded('model')") == [12800, 12800, 12800, 6400]
+@pytest.fixture(params=["in the store", "in memory"])
+def anywhere(request):
+    """The folder of a store, and none: values in the memory of one process must stand the same."""
+    return new_folder("metrics") if request.param == "in the store" else ""
+
+
+def test_sixty_four_threads_are_counted_exactly(anywhere, recorder):
+    recording = recorder(anywhere)
+    recording.do("in_threads(lambda: record('model', 200), threads=64)", seconds=60)
+    recording.do("in_threads(lambda: handle(100), threads=64)", seconds=60)
+    for reading in [recording, *([recorder(anywhere)] if anywhere else [])]:
+        assert reading.do("recorded('model')") == [12800, 12800, 12800, 6400]
+        assert reading.do("handled_requests()") == [6400, 6400, 2 * 6400, 0]
 
 
 def test_of_two_hundred_forks_while_threads_record_and_scrape_none_hangs_and_all_are_counted(folder, recorder):
@@ -463,13 +465,27 @@ def test_no_child_hangs_that_reads_samples_or_changes_a_state_while_the_parent_d
     ],
     ids=["of one series", "of new series", "of a bad value"],
 )
-def test_a_record_in_a_signal_handler_never_hangs_and_is_counted_or_dropped(folder, recorder, call):
-    recording = recorder(folder)
+def test_a_record_in_a_signal_handler_never_hangs_and_is_counted_or_dropped(anywhere, recorder, call):
+    recording = recorder(anywhere)
     handled, done = recording.do(f"record_in_handler({call}, {call}, seconds=1.5)", seconds=10)
     assert handled > 100
     counted = recording.do("metric_value('ai_requests_total')")
     assert counted >= done
     assert counted + recording.do("dropped('ai_requests_total')") == handled + done
+
+
+def test_a_request_in_a_signal_handler_never_hangs_and_is_counted_or_dropped(anywhere, recorder):
+    recording = recorder(anywhere)
+    request = "lambda number: handle()"
+    handled, done = recording.do(f"record_in_handler({request}, {request}, seconds=1.5)", seconds=10)
+    assert handled > 100
+    counted, observed, size, in_progress = recording.do("handled_requests()")
+    dropped, durations = (
+        recording.do(f"dropped('{name}')") for name in ("http_requests_total", "http_request_duration_seconds")
+    )
+    assert counted + dropped == handled + done
+    assert counted - durations <= observed <= counted + dropped
+    assert (size, in_progress) == (2 * observed, 0)
 
 
 def test_a_metric_of_the_hosts_own_never_hangs_in_a_signal_handler(folder, recorder):
@@ -484,22 +500,26 @@ def test_a_metric_of_the_hosts_own_never_hangs_in_a_signal_handler(folder, recor
 # Scrapes
 
 
-def test_scrapers_that_hammer_are_answered_or_refused_and_other_requests_are_not_held_up(site, folder, recorder):
-    recorder(folder).do("make_series(20_000)")
+def test_scrapers_that_hammer_hold_up_other_requests_no_more_than_as_many_clients_of_a_small_page(
+    site, folder, recorder
+):
+    client = recorder(folder)
+    client.do("make_series(20_000)")
     with site(env=on(folder)) as running:
         ask_often(running)
-        without = slowest_percent(running)
-        with repeatedly(lambda: running.metrics().status_code, threads=8) as statuses:
-            eventually(lambda: len(statuses) >= 8, True)
-            during = slowest_percent(running)
-        assert set(statuses) <= {200, 503}
-        assert statuses.count(200) >= 8
-        assert during < 2 * without + 0.5
+        ratios = []
+        for _ in range(2):  # the better of two, since the machine has other work
+            (_, small), (statuses, scrapes) = (waits_beside(running, client, path) for path in ("/ok", "/api/metrics"))
+            assert set(statuses) == {"200", "503"}
+            ratios.append(scrapes / small)
+        assert min(ratios) < 2
 
 
-def slowest_percent(site, seconds=4):
-    """The 99th percentile of the seconds that a request takes, over some seconds."""
+def waits_beside(site, client, path, seconds=4):
+    """What eight clients get that ask for a path without a pause, and the 99th percentile of what others wait."""
+    address, token = site.url.removeprefix("http://").split(":"), site.env["METRICS_TOKEN"]
+    client.tell(f"ask_over_and_over({address}, '{path}', 'Bearer {token}', threads=8, seconds={seconds})")
     times, deadline = [], time.monotonic() + seconds
     while time.monotonic() < deadline:
         times.append(site.get("/ok").elapsed.total_seconds())
-    return quantiles(times, n=100)[-1]
+    return client.answer(), quantiles(times, n=100)[-1]

@@ -112,6 +112,21 @@ def read_by_prometheus_client(folder, prefix):
     }
 
 
+@pytest.mark.parametrize("where", ["in the store", "in memory"])
+def test_a_scrape_formats_only_the_lines_that_changed(recorder, where):
+    process = recorder(new_folder("metrics") if where == "in the store" else "")
+    process.do("from observability.store import families")
+    process.do("formatted, line = [], families._line")
+    process.do("families._line = lambda prefix, value: formatted.append(prefix) or line(prefix, value)")
+    process.do("host = prometheus_client.Counter('host', 'The host has it.', ['n'])")
+    lines = "[MetricsCollector.get_metrics(), sorted(line for line in formatted if line.startswith('host'))][1]"
+    process.do("[host.labels(number).inc() for number in range(1000)] and None")
+    assert len(process.do(lines)) == 1000
+    process.do("formatted.clear()")
+    process.do("[host.labels(number).inc() for number in (7, 77, 777)] and None")
+    assert process.do(lines) == [f'host_total{{n="{number}"}} ' for number in (7, 77, 777)]
+
+
 def test_info_and_enum_of_all_living_processes_are_shown_though_prometheus_client_keeps_them_in_no_file(recorder):
     folder = new_folder("metrics")
     one, other, watching = (recorder(folder) for _ in range(3))

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from automation.models import AIRequest, Job, Step
 from observability import signals, tracking
 from observability.testing import assert_increases, metric_value
-from observability.tracking import track_jobs, transition, transition_all
+from observability.tracking import announce, track_jobs, transition, transition_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,6 +64,25 @@ def test_what_the_database_computes_in_a_transition_is_read_from_the_row():
     assert transition(job, "success", attempts=F("attempts") + 1, heartbeat_at=Now())
     assert job.attempts == 3
     assert abs(job.heartbeat_at - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def by_sql(job):
+    """Read the row that a statement of one's own has ended."""
+    end = "UPDATE automation_job SET status = 'success' WHERE id = %s AND status = 'running' RETURNING *"
+    return list(Job.objects.raw(end, [job.pk]))
+
+
+def test_what_sql_of_ones_own_did_is_announced():
+    job = new_job()
+    with ended(), transaction.atomic(), ended(by=0):
+        for row in by_sql(job):
+            announce(row)
+    assert by_sql(job) == []
+
+
+def test_what_sql_of_ones_own_did_counts_nothing_when_it_is_rolled_back():
+    with ended(by=0):
+        undone(lambda job: announce(*by_sql(job)), new_job())
 
 
 def test_64_threads_that_end_the_same_job_count_once():
@@ -233,6 +252,8 @@ def test_a_slip_in_the_name_of_a_field_is_told_at_once(slip):
 def test_a_model_that_is_not_tracked_is_told():
     with pytest.raises(LookupError, match=r"User is not tracked: call track_jobs\(User\)"):
         transition(User(), "success")
+    with pytest.raises(LookupError, match="User is not tracked"):
+        announce(User())
 
 
 def test_what_sends_no_signals_counts_nothing_and_the_helper_counts():

@@ -105,7 +105,7 @@ def test_sqlite_takes_many_writers_and_loses_nothing():
 
 def test_postgresql_gives_up_on_a_server_that_does_not_answer():
     options = setting("DATABASES['default']['OPTIONS']", DATABASE_URL="postgres://user@host/name?sslmode=require")
-    assert options == {"connect_timeout": 5, "sslmode": "require"}
+    assert options.items() >= {"connect_timeout": 5, "sslmode": "require"}.items()
 
 
 ASK_THE_CACHE = """
@@ -135,7 +135,23 @@ def test_without_redis_the_cache_is_a_table():
     assert run(code, DATABASE_URL=url, REDIS_URL="") == 5
 
 
+@pytest.mark.parametrize("database", ["postgres://user@127.0.0.1/name", "sqlite:///name.sqlite3"])
 @pytest.mark.parametrize(("module", "seconds"), [("wsgi", 60), ("asgi", 0)])
-def test_connections_are_kept_open_only_where_threads_are_few(module, seconds):
+def test_connections_are_kept_open_only_where_threads_are_few(module, seconds, database):
     code = "from django.conf import settings\nprint(json.dumps(settings.DATABASES['default']['CONN_MAX_AGE']))"
-    assert run(code, first=f"import project.{module}") == seconds
+    assert run(code, first=f"import project.{module}", DATABASE_URL=database) == seconds
+
+
+ASK_AGAIN_AND_AGAIN = """
+from django.db import connection
+with connection.cursor() as cursor:
+    for number in range(10):
+        cursor.execute("SELECT %s", [number])
+    cursor.execute("SELECT COUNT(*) FROM pg_prepared_statements")
+    print(json.dumps(cursor.fetchone()[0]))
+"""
+
+
+@pytest.mark.parametrize(("options", "prepared"), [("", 1), ("?server_side_binding=0", 0)])
+def test_what_a_connection_repeats_is_prepared_unless_the_address_says_otherwise(options, prepared):
+    assert run(ASK_AGAIN_AND_AGAIN, DATABASE_URL=os.environ["DATABASE_URL"] + options) == prepared

@@ -1,10 +1,9 @@
 """What is checked of the files that a model wrote, before they go anywhere."""
 
-import ast
 import html
 import json
 import re
-import warnings
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import PurePosixPath
@@ -18,12 +17,15 @@ MAX_FILES = 100
 MAX_PATH = 200  # characters
 MAX_FILE = 300_000  # bytes
 MAX_ALL = 2_000_000  # bytes
+PARSE_SECONDS = 2.0  # for a script; what is made for that takes the parser minutes
+PIECE = 4096  # bytes
 # No empty part, so neither absolute nor "//"; none that begins with a dot, so neither ".." nor ".git".
 PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 # Within bounds, since the parser of the standard library takes minutes for what is made for that.
 TITLE = re.compile(r"<title(?:\s[^<>]{0,200})?>([^<]{0,1000})</title\s*>", re.IGNORECASE)
-# With these, a page of Notion could run commands where the website is built.
-SETTINGS = {"package.json", "vercel.json", "now.json"}
+# With these, a page of Notion could run commands where the website is built, or programs where it is served: Vercel
+# makes a function of each file in ``api``, and of a middleware. https://vercel.com/docs/functions/runtimes
+PROGRAMS = re.compile(r"(.*/)?(package|vercel|now)\.json|api/.*|(src/)?middleware\.m?js", re.IGNORECASE)
 
 
 def complaints(files: Mapping[str, str]) -> list[str]:
@@ -53,8 +55,8 @@ def _about_one(path: str, content: str) -> Iterator[str]:
         yield f"{path} has {size:,} bytes; {MAX_FILE:,} are allowed."
         return
     suffix = PurePosixPath(path).suffix
-    if PurePosixPath(path).name in SETTINGS:
-        yield f"{path} would change how the website is built."
+    if PROGRAMS.fullmatch(path):
+        yield f"{path} would run where the website is built or served."
     elif suffix not in CHECKS:
         yield f"{path} is of no kind that a website may have: {', '.join(CHECKS)}."
     elif problem := CHECKS[suffix](content):
@@ -76,16 +78,6 @@ def _check_html(content: str) -> str:
     return "" if title_of(content) else "has no title"
 
 
-def _check_python(content: str) -> str:
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
-        line = f" in line {exc.lineno}" if isinstance(exc, SyntaxError) else ""
-        return f"is no Python: {type(exc).__name__}{line}"
-    return ""
-
-
 def _check_json(content: str) -> str:
     try:
         json.loads(content)
@@ -97,7 +89,16 @@ def _check_json(content: str) -> str:
 def _check_javascript(content: str) -> str:
     from tree_sitter import Parser
 
-    root = Parser(_javascript()).parse(content.encode()).root_node
+    text, deadline = content.encode(), time.monotonic() + PARSE_SECONDS
+    parser = Parser(_javascript())
+    try:
+        # in pieces, since only so it asks whether to go on, and lets other threads run
+        tree = parser.parse(
+            lambda at, _: text[at : at + PIECE], progress_callback=lambda *_: time.monotonic() > deadline
+        )
+    except ValueError:
+        return f"takes longer than {PARSE_SECONDS:g} s to read"
+    root = tree.root_node
     return f"is no JavaScript: line {_first_error(root).start_point.row + 1}" if root.has_error else ""
 
 
@@ -127,7 +128,6 @@ CHECKS: dict[str, Callable[[str], str]] = {
     ".js": _check_javascript,
     ".mjs": _check_javascript,
     ".json": _check_json,
-    ".py": _check_python,
     ".svg": _check_nothing,
     ".txt": _check_nothing,
     ".md": _check_nothing,

@@ -1,6 +1,5 @@
 """A page of Notion as Markdown. Its blocks: https://developers.notion.com/reference/block"""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +19,6 @@ KINDS = {
 ITEMS = {"bulleted_list_item", "numbered_list_item", "to_do", "toggle"}  # they stand close together
 LINKS = {"bookmark", "embed", "link_preview", "image", "video", "audio", "file", "pdf"}
 MARKS = {"code": "`", "bold": "**", "italic": "*", "strikethrough": "~~"}  # the first one is the innermost
-TRIMMED = re.compile(r"(\s*)(.*?)(\s*)", re.DOTALL)
 
 Block = dict[str, Any]
 
@@ -104,9 +102,11 @@ def _rich(texts: list[Block]) -> str:
 
 def _marked(text: Block) -> str:
     """Marks stand close to the words: spaces stay outside."""
-    left, words, right = TRIMMED.fullmatch(text["plain_text"]).groups()  # type: ignore[union-attr]  # it matches all
+    plain = text["plain_text"]
+    words = plain.strip()
     if not words:
-        return left + right
+        return str(plain)
+    left, right = plain.split(words, 1)
     for name, mark in MARKS.items():
         if text["annotations"][name]:
             words = f"{mark}{words}{mark}"
