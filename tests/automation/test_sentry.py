@@ -117,3 +117,12 @@ def test_calls_of_services_and_models_are_spans_and_the_reaper_checks_in(site, s
     monitor = sentry.items("check_in")[0]
     assert monitor["monitor_slug"] == "automation-reaper"
     assert monitor["monitor_config"]["schedule"] == {"type": "interval", "value": 1, "unit": "minute"}
+
+
+def test_a_task_that_is_no_job_is_reported_once_and_knows_nothing_of_the_one_before_it(deployment, sentry):
+    code = "from tests.automation.gated.pipeline import leave_behind as t; t.enqueue(1); t.enqueue(2)"
+    assert deployment.manage("shell", "-c", code).returncode == 0
+    with deployment.worker():
+        events = sentry.wait("event", number=2, seconds=40)
+    left = {exception(event)["value"]: [tag for tag in event["tags"] if "left" in tag] for event in events}
+    assert left == {f"the fault of task {number}": [f"left_by_{number}"] for number in (1, 2)}

@@ -1,4 +1,4 @@
-"""The site with the tests' views; Sentry gets logs, and with SENTRY_USERS=1 more of users than their ids."""
+"""The site with the tests' views; Sentry gets logs, no errors of arithmetic, and more of users with SENTRY_USERS=1."""
 
 import os
 
@@ -7,3 +7,4 @@ from tests.observability.site_settings import OBSERVABILITY
 
 MORE = os.environ.get("SENTRY_USERS") == "1"
 OBSERVABILITY |= {"SENTRY_LOGS": True, "SENTRY_USER_EMAIL": MORE, "SENTRY_USER_IP": MORE}
+OBSERVABILITY |= {"SENTRY_IGNORED_EXCEPTIONS": ["ArithmeticError", "no.such.Exception"]}

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.canned import answer, canned
 from tests.sentry import exception, frames
 from tests.site import ROOT
 
@@ -176,3 +177,42 @@ def test_what_is_captured_by_hand_has_its_context_and_gives_its_id(own_process, 
     [mine] = sentry.wait("transaction")
     assert mine["transaction"] == "mine"
     assert [span["description"] for span in mine["spans"]] == ["part"]
+
+
+CALLED = """
+import httpx2
+from observability import sentry
+with sentry.transaction("mine", op="job"):
+    httpx2.get(ADDRESS)
+print(json.dumps(True))
+"""
+
+
+@pytest.mark.parametrize(("settings", "carried"), [("{}", False), ("{'SENTRY_TRACE_TARGETS': ['http://127']}", True)])
+def test_only_services_that_are_named_get_the_trace(own_process, sentry, settings, carried):
+    change = f"from django.conf import settings; settings.OBSERVABILITY |= {settings}\n"
+    start = "from observability import conf, sentry; conf.get_conf.cache_clear(); sentry.init_sentry()\n"
+    with canned(answer("hello")) as service:
+        change += f"settings.OBSERVABILITY |= {{'SENTRY_DSN': {sentry.dsn!r}}}\n"
+        code = change + start + CALLED.replace("ADDRESS", repr(service.url))
+        own_process(code, SENTRY_TRACES_SAMPLE_RATE="1")
+    assert (b"sentry-trace: " in service.requests[0].lower()) is carried
+    [mine] = sentry.wait("transaction")
+    assert [span["op"] for span in mine["spans"]] == ["http.client"]
+
+
+def test_exceptions_that_are_ignored_are_not_sent_nor_their_subclasses(own_process, sentry):
+    code = """
+import logging
+from observability.sentry import capture_exception
+try:
+    1 / 0
+except ArithmeticError as error:
+    logging.getLogger("shop").exception("It failed.")
+    given = [capture_exception(error), capture_exception(ValueError()) is not None]
+print(json.dumps(given))
+"""
+    settings = "tests.observability.sentry_settings"
+    assert own_process(code, SENTRY_DSN=sentry.dsn, DJANGO_SETTINGS_MODULE=settings) == [None, True]
+    [event] = sentry.wait("event")
+    assert exception(event)["type"] == "ValueError"

@@ -9,6 +9,7 @@ from automation.engine import Run
 from automation.errors import Failure
 from automation.models import Job
 from automation.registry import Pipeline
+from automation.tasks import task
 
 
 class Folder(pydantic.BaseModel):
@@ -80,3 +81,12 @@ def leak(run: Run) -> None:
     sentry_sdk.set_tag("left", "behind")
     sentry_sdk.add_breadcrumb(message="left behind")
     raise RuntimeError("with much of its own")
+
+
+@task()
+def leave_behind(number: int) -> None:
+    """A task that is no job."""
+    import sentry_sdk
+
+    sentry_sdk.set_tag(f"left_by_{number}", "behind")
+    raise RuntimeError(f"the fault of task {number}")
