@@ -34,7 +34,7 @@ class Command(db_worker.Command):
 
     def handle(self, **options: Any) -> None:
         db_worker.Worker = Worker  # type: ignore[misc]  # the library's command makes it by this name
-        reaper = Background("Reaper", reap)
+        reaper = Background("Reaper", reap, rest=True)
         reaper.start()
         try:
             super().handle(**options)
