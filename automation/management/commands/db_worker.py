@@ -1,11 +1,30 @@
 """`manage.py db_worker`: the task library's worker, which also sees to the jobs of workers that died."""
 
+import time
 from typing import Any
 
+from django.db import connections
 from django_tasks_db.management.commands import db_worker
 
 from automation.background import Background
+from automation.outages import AWAY, PAUSE, tell
 from automation.reaper import reap
+
+
+class Worker(db_worker.Worker):
+    """A worker that stays while the database is away, unless it is to end when nothing waits."""
+
+    def run(self) -> None:
+        while self.running:
+            try:
+                super().run()
+                break
+            except AWAY as exc:
+                if self.batch:
+                    raise
+                tell(exc)
+            connections.close_all()
+            time.sleep(PAUSE)
 
 
 class Command(db_worker.Command):
@@ -14,7 +33,8 @@ class Command(db_worker.Command):
     help = "Run the jobs that wait, and see to those whose worker died"
 
     def handle(self, **options: Any) -> None:
-        reaper = Background("Reaper", reap)
+        db_worker.Worker = Worker  # type: ignore[misc]  # the library's command makes it by this name
+        reaper = Background("Reaper", reap, rest=True)
         reaper.start()
         try:
             super().handle(**options)
