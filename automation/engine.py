@@ -15,9 +15,10 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from automation import coroutines, registry
-from automation.errors import Failure, describe, storable
-from automation.leases import Cancelled, Lost, hold, kept
+from automation.errors import Failure, describe, printable
+from automation.leases import Cancelled, Lost, Stop, hold, kept
 from automation.models import Job, JobStatus, Step
+from automation.outages import outlast
 from automation.transitions import finish_job, finish_step, start_job, start_step
 from observability import sentry
 from observability.correlation import bound
@@ -48,7 +49,7 @@ class Run:
     def note(self, value: Any) -> None:
         """Keep at once how far this step has come, as `noted` for the next try at it; its end puts the output there."""
         self.noted = value
-        Step.objects.filter(pk=self.step.pk).update(output=value)
+        outlast(lambda: Step.objects.filter(pk=self.step.pk).update(output=value))
 
     async def anote(self, value: Any) -> None:
         """`note()` for an async step."""
@@ -130,7 +131,7 @@ class Attempt:
 
     def take(self, kind: registry.StepType, *item: str) -> Any:
         """Return the output of one step."""
-        detail = storable("".join(item))
+        detail = printable("".join(item))
         if outputs := self.done[kind.name, detail]:
             return outputs.pop(0)
         self.run.checkpoint()
@@ -155,7 +156,7 @@ class Attempt:
         """Call the step's function, again where its error may pass."""
         while True:
             try:
-                return _plain(_call(kind.function, self.run, *item))
+                return _as_kept(_call(kind.function, self.run, *item))
             except Exception as exc:
                 wait = _wait(kind, step.attempts, exc)
                 if wait is None:
@@ -166,10 +167,21 @@ class Attempt:
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    return coroutines.wait_for(function, *arguments) if iscoroutinefunction(function) else function(*arguments)
+    try:
+        return coroutines.wait_for(function, *arguments) if iscoroutinefunction(function) else function(*arguments)
+    except BaseExceptionGroup as group:  # as asyncio.TaskGroup raises for its tasks
+        stops, others = group.split(Stop)
+        if stops is None or others is not None:
+            raise
+        raise _first(stops) from None
 
 
-def _plain(value: Any) -> Any:
+def _first(group: BaseExceptionGroup[Stop]) -> Stop:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _as_kept(value: Any) -> Any:
     """Return a value as JSON gives it back, so that a job taken up again sees nothing else than it saw before."""
     return json.loads(json.dumps(value, allow_nan=False))
 
@@ -214,7 +226,7 @@ def _execute(job: Job, watch: Watch) -> None:
         pipeline = registry.get(job.job_type)
         # validated once more: settings may have changed since the job was asked for
         attempt = Attempt(Run(job, pipeline.validate(job.payload)), watch)
-        result = _plain(attempt.take_all(pipeline))
+        result = _as_kept(attempt.take_all(pipeline))
         _end(job, Job.Status.SUCCESS, clock, result=result)
     except Cancelled:
         _end(job, Job.Status.CANCELLED, clock)
@@ -249,7 +261,7 @@ def _spent(job: Job) -> float:
 def _report(job: Job, exc: BaseException) -> str:
     """Return the id of the event in Sentry, which has only what was not expected."""
     sentry.mark_failed()
-    step = job.steps.filter(status=Step.Status.FAILED).last()
+    step = outlast(job.steps.filter(status=Step.Status.FAILED).last)
     where = f"{job.job_type}, {step.name}" if step else job.job_type
     if isinstance(exc, Failure):
         logger.warning("Job %s (%s) failed: %s", job.pk, where, describe(exc))

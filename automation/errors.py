@@ -45,7 +45,7 @@ class NotEnded(Failure):
     """Only a job that failed or was cancelled can be tried again."""
 
 
-def storable(text: str) -> str:
+def printable(text: str) -> str:
     """Return text that any database, terminal and log takes: printable, and not too long."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text[:MAX_ERROR])
 
@@ -53,4 +53,4 @@ def storable(text: str) -> str:
 def describe(exc: BaseException) -> str:
     """Return what a row may hold of an exception: its class and message, never a traceback."""
     name = "" if isinstance(exc, Failure) else type(exc).__name__
-    return storable(": ".join(filter(None, (name, str(exc)))))
+    return printable(": ".join(filter(None, (name, str(exc)))))

@@ -63,7 +63,7 @@ def retry_job(job: Job, *, started_by: AbstractBaseUser | None = None) -> Job:
 
 
 def cancel_job(job: Job) -> bool:
-    """Cancel a pending job now and a running one at its next checkpoint; False when it has ended already."""
+    """Cancel a pending job now and a running one at its next checkpoint, if it has one; False: it has ended already."""
     # first the request, then the transition: whoever takes the job or gives it back in between sees the request
     active = Job.objects.filter(pk=job.pk, status__in=[JobStatus.PENDING, JobStatus.RUNNING])
     asked = active.update(cancel_requested_at=Coalesce("cancel_requested_at", Now()))

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from automation.background import Background
 from automation.models import Job, JobStatus
+from automation.outages import outlast
 
 
 class Stop(BaseException):
@@ -36,8 +37,8 @@ def held(job: Job) -> QuerySet[Job]:
 
 def hold(job: Job) -> None:
     """Give a sign of life; raises Cancelled when somebody asked for that, and Lost when another worker has the job."""
-    if not held(job).filter(cancel_requested_at=None).update(heartbeat_at=Now()):
-        raise Cancelled if held(job).exists() else Lost
+    if not outlast(lambda: held(job).filter(cancel_requested_at=None).update(heartbeat_at=Now())):
+        raise Cancelled if outlast(held(job).exists) else Lost
 
 
 _kept: dict[int, Job] = {}

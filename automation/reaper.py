@@ -1,9 +1,11 @@
 """Sees to what dead workers left: their jobs go back to the queue, or fail when that was tried often enough."""
 
 import logging
+from datetime import timedelta
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -12,16 +14,16 @@ from django_tasks_db.models import DBTaskResult
 
 from automation.background import PER_LEASE
 from automation.conf import lease
-from automation.leases import Lost
 from automation.models import Job, JobStatus
-from automation.tasks import give_back, requeue, run_job
+from automation.tasks import end_tasks, give_back, requeue
 from observability import sentry
 from observability.tracking import transition
 
 logger = logging.getLogger(__name__)
 
+BATCH = 100  # jobs without a task that one pass sees to, the oldest first
+RECENT = timedelta(hours=1)  # since the end of a job, in which a task of it is looked for that still runs
 MONITOR = "automation-reaper"  # in Sentry
-BATCH = 100  # waiting jobs that one pass looks at, the oldest first
 DIED = "Its worker stopped without a word."
 
 
@@ -29,7 +31,8 @@ def reap() -> int:
     """Make one pass and return how many jobs it saw to; of several passes at the same time one sees to each job."""
     with sentry.check_in(MONITOR, seconds=lease().total_seconds() / PER_LEASE):
         number = sum(map(_end_attempt, _expired())) + sum(map(_queue_again, _stranded()))
-        _end_tasks()
+        if left := _left():
+            end_tasks(DIED, *left)
     if number:
         logger.warning("Saw to %d jobs that dead workers had left.", number)
     return number
@@ -51,32 +54,34 @@ def _end_attempt(job: Job) -> bool:
 
 def _stranded() -> list[Job]:
     """Return pending jobs that no task leads to any more: its worker died, or lost the database, before their start."""
-    pending = Job.objects.filter(status=JobStatus.PENDING, created_at__lt=_lease_ago())
-    oldest = list(pending.order_by("created_at", "id")[:BATCH])
     coming = Q(status=TaskResultStatus.READY) | Q(status=TaskResultStatus.RUNNING, started_at__gte=_lease_ago())
-    tasks = DBTaskResult.objects.filter(coming, pk__in=[job.task_id for job in oldest if job.task_id])
-    found = set(tasks.values_list("pk", flat=True))
-    return [job for job in oldest if job.task_id not in found]
+    task = DBTaskResult.objects.filter(coming, pk=OuterRef("task_id"))
+    pending = Job.objects.filter(~Exists(task), status=JobStatus.PENDING, created_at__lt=_lease_ago())
+    return list(pending.order_by("created_at", "id")[:BATCH])
 
 
 def _queue_again(job: Job) -> bool:
-    same = {"task_id": job.task_id}
-    if job.cancel_requested_at:
-        return transition(job, JobStatus.CANCELLED, where=same, finished_at=timezone.now())
     with transaction.atomic():
-        mine = Job.objects.filter(pk=job.pk, status=JobStatus.PENDING, **same).update(task_id=None)
+        task_id = job.task_id
+        mine = _cancel(job) if job.cancel_requested_at else _requeue(job)
         if mine:
-            requeue(job)
-    return bool(mine)
+            end_tasks(DIED, task_id)
+    return mine
 
 
-def _end_tasks() -> None:
-    """End the tasks of dead workers: the queue would show them as running for ever."""
-    at_work = Job.objects.filter(status=JobStatus.RUNNING, task_id__isnull=False).values("task_id")
-    tasks = DBTaskResult.objects.filter(task_path=run_job.module_path, status=TaskResultStatus.RUNNING)
-    tasks.filter(started_at__lt=_lease_ago()).exclude(pk__in=at_work).update(
-        status=TaskResultStatus.FAILED,
-        finished_at=timezone.now(),
-        exception_class_path=f"{Lost.__module__}.{Lost.__qualname__}",
-        traceback=DIED,
-    )
+def _cancel(job: Job) -> bool:
+    return transition(job, JobStatus.CANCELLED, where={"task_id": job.task_id}, finished_at=timezone.now())
+
+
+def _requeue(job: Job) -> bool:
+    same = Job.objects.filter(pk=job.pk, status=JobStatus.PENDING, task_id=job.task_id)
+    if mine := bool(same.update(task_id=None)):
+        requeue(job)
+    return mine
+
+
+def _left() -> list[UUID]:
+    """Return the tasks that still run a lease after the end of their jobs: their workers died in between."""
+    ended = Job.objects.filter(finished_at__gte=Now() - RECENT, finished_at__lt=_lease_ago())
+    tasks = DBTaskResult.objects.filter(pk__in=ended.values("task_id"), status=TaskResultStatus.RUNNING)
+    return list(tasks.values_list("pk", flat=True))

@@ -70,10 +70,10 @@ class Pipeline:
             return self.payload.model_validate(payload)
         except pydantic.ValidationError as exc:
             # the original is not chained: it quotes the input, which may hold what a log should not
-            raise InvalidPayload([_plain(e) for e in exc.errors(include_url=False, include_input=False)]) from None
+            raise InvalidPayload([_as_json(e) for e in exc.errors(include_url=False, include_input=False)]) from None
 
 
-def _plain(error: Any) -> dict[str, Any]:
+def _as_json(error: Any) -> dict[str, Any]:
     """Return an error of pydantic as JSON can hold it; what a validator of ours raised speaks for itself."""
     if "error" in error.get("ctx", {}):
         text = str(error["ctx"]["error"])

@@ -7,10 +7,13 @@ from uuid import UUID
 import django
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils import timezone
+from django_tasks_db.compat import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
 
 from automation import engine
 from automation.conf import max_attempts
 from automation.errors import describe
+from automation.leases import Lost
 from automation.models import Job, JobStatus, Step
 from automation.transitions import finish_step
 from observability.correlation import bound
@@ -51,6 +54,16 @@ def requeue(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(task_id=job.task_id)
 
 
+def end_tasks(why: str, *ids: UUID | None) -> None:
+    """End those of these tasks that run: the queue would show the tasks of dead workers as running for ever."""
+    DBTaskResult.objects.filter(pk__in=filter(None, ids), status=TaskResultStatus.RUNNING).update(
+        status=TaskResultStatus.FAILED,
+        finished_at=timezone.now(),
+        exception_class_path=f"{Lost.__module__}.{Lost.__qualname__}",
+        traceback=why,
+    )
+
+
 def give_back(job: Job, why: str, **still: Any) -> bool:
     """End an attempt at a running job, and queue the job anew if it may be; `still` are conditions on its row.
 
@@ -60,12 +73,14 @@ def give_back(job: Job, why: str, **still: Any) -> bool:
     to = _after(job)
     ended = {"finished_at": timezone.now(), "duration": _age(job), "error": why}
     where = {"attempts": job.attempts, "cancel_requested_at": job.cancel_requested_at, **still}
+    task_id = job.task_id
     with transaction.atomic():
         outcome = {} if to == JobStatus.PENDING else ended
         if not transition(job, to, come_from=JobStatus.RUNNING, where=where, **outcome):
             return False
         for step in job.steps.filter(status=Step.Status.RUNNING):
             finish_step(step, Step.Status.FAILED, duration=_age(step), error=why)
+        end_tasks(why, task_id)
         if to == JobStatus.PENDING:
             requeue(job)
     return True

@@ -8,10 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from automation.leases import worker_name
 from automation.models import MAX_ID, AIRequest, Job, JobStatus, Step, StepStatus
+from automation.outages import outlast
 from observability import correlation
 from observability.tracking import announce, transition
 
@@ -19,6 +21,8 @@ NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "STRFTIME('%%Y-%%m-%%d %
 
 # The status is compared as an expression, for PostgreSQL: it would look for the job among all that have this status,
 # which it takes for few when they were few at its last count, and not by the key.
+#
+# An end whose answer was lost with the connection is repeated: nobody else's is at the same microsecond.
 TAKE = """
     UPDATE automation_job
     SET status = 'running', attempts = attempts + 1, worker = %(worker)s, heartbeat_at = {now},
@@ -30,7 +34,9 @@ END = """
     UPDATE automation_job
     SET status = %(status)s, finished_at = %(finished_at)s, duration = %(duration)s, result = %(result)s,
         error = %(error)s, sentry_event_id = %(sentry_event_id)s
-    WHERE id = %(id)s AND status || '' = 'running' AND attempts = %(attempts)s
+    WHERE id = %(id)s AND attempts = %(attempts)s AND (
+        status || '' = 'running' OR status || '' = %(status)s AND finished_at = %(finished_at)s
+    )
     RETURNING (
         SELECT CASE WHEN COUNT(*) = COUNT(cost) THEN SUM(cost) END
         FROM automation_airequest WHERE job_id = automation_job.id
@@ -52,7 +58,8 @@ def finish_job(
 ) -> bool:
     """End a running job (duration in seconds); False when this attempt at it does not run any more."""
     end = {"status": status, "finished_at": timezone.now(), "duration": duration, "result": result, "error": error}
-    return _change(job, END, id=job.pk, attempts=job.attempts, sentry_event_id=event_id, **end)
+    end["sentry_event_id"] = event_id
+    return outlast(lambda: _change(job, END, id=job.pk, attempts=job.attempts, **end))
 
 
 def _change(job: Job, statement: str, **values: Any) -> bool:
@@ -79,14 +86,47 @@ def _converted(name: str, value: Any) -> Any:
 
 def start_step(job: Job, position: int, name: str, detail: str = "") -> Step:
     """Record that a step began; a second step at the same position is an IntegrityError."""
-    return Step.objects.create(job=job, position=position, name=name, detail=detail)
+    step = Step(job=job, position=position, name=name, detail=detail)
+    insert(step, job=job, position=position, started_at=step.started_at)
+    return step
 
 
 def finish_step(step: Step, status: StepStatus, *, duration: float, **outcome: Any) -> bool:
     """End a running step (duration in seconds); False when it has ended already."""
     outcome |= {"finished_at": timezone.now(), "duration": duration, "attempts": step.attempts}
-    with _apart():
-        return transition(step, status, come_from=StepStatus.RUNNING, **outcome)
+
+    def end() -> bool:
+        with _apart():
+            return transition(step, status, come_from=StepStatus.RUNNING, **outcome)
+
+    def ended() -> bool | None:
+        mine = Step.objects.filter(pk=step.pk, status=status, finished_at=outcome["finished_at"]).exists()
+        return _adopt(step, status=status, **outcome) if mine else None
+
+    return outlast(end, ended)
+
+
+def insert(row: Model, **known_by: Any) -> None:
+    """Insert a row, once; no other row has the same values in these fields."""
+
+    def save() -> bool:
+        row.save(force_insert=True)
+        return True
+
+    def saved() -> bool | None:
+        mine = type(row)._base_manager.filter(**known_by).first()
+        row._state.adding = mine is None
+        return _adopt(row, pk=mine.pk) if mine else None
+
+    outlast(save, saved)
+
+
+def _adopt(row: Model, **values: Any) -> bool:
+    """Let an instance have what an earlier try has written, and count that: it did not come so far."""
+    for name, value in values.items():
+        setattr(row, name, value)
+    announce(row)
+    return True
 
 
 def _apart() -> AbstractContextManager[object]:

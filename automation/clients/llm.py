@@ -11,8 +11,9 @@ import httpx2
 
 from automation import conf
 from automation.clients.http import CODE, Deadline, Service, ServiceError, Sleep, TimedOut, timeouts, tls
-from automation.errors import storable
+from automation.errors import printable
 from automation.models import AIRequest, AIRequestStatus, Job
+from automation.transitions import insert
 from observability.http import AICall, instrument
 
 SILENCE = 60.0  # seconds that a stream may say nothing
@@ -125,10 +126,10 @@ class LLM(Service):
         """To the HTTP client an answer that we could not use, or not wait for, is a good one."""
         tokens = call.usage
         failed = AIRequestStatus.TIMEOUT if isinstance(fault, TimedOut) else AIRequestStatus.ERROR
-        AIRequest.objects.create(
+        row = AIRequest(
             job=job,
             provider=self.provider,
-            model=storable(call.model)[:200],
+            model=printable(call.model)[:200],
             status=failed if fault and call.status == AIRequestStatus.SUCCESS else call.status,
             error=_reason(fault) if fault else "",
             input_tokens=tokens.input_tokens or 0,
@@ -139,8 +140,9 @@ class LLM(Service):
             cost=None if call.cost is None else call.cost.quantize(SMALLEST_COST),
             duration=call.duration,
             time_to_first_token=call.time_to_first_token,
-            request_id=storable(call.request_id)[:128],
+            request_id=printable(call.request_id)[:128],
         )
+        insert(row, job=job, created_at=row.created_at, duration=row.duration)
 
     def _body(self, model: str, messages: list[Message], system: str, max_tokens: int, stream: bool) -> dict[str, Any]:
         raise NotImplementedError
@@ -157,7 +159,7 @@ class LLM(Service):
 def _reason(fault: BaseException) -> str:
     """Return why a request failed; of what a listener raised its class only, as it may quote the answer."""
     if isinstance(fault, ServiceError):
-        return storable(fault.reason[:1].upper() + fault.reason[1:])
+        return printable(fault.reason[:1].upper() + fault.reason[1:])
     return f"Ended before the answer was whole ({type(fault).__name__})"
 
 

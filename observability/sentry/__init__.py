@@ -3,13 +3,12 @@
 from .capture import capture_exception, capture_message, last_event_id
 from .sdk import is_on
 from .setup import init_sentry
-from .spans import check_in, forget, isolated, mark_failed, record_span, remember, span, transaction
+from .spans import check_in, isolated, mark_failed, record_span, remember, span, transaction
 
 __all__ = [
     "capture_exception",
     "capture_message",
     "check_in",
-    "forget",
     "init_sentry",
     "is_on",
     "isolated",

@@ -19,22 +19,15 @@ TRACE_ID = re.compile(r"[\da-f]{32}")
 _checked_in: dict[str, float] = {}
 
 
-def forget() -> None:
-    """Nothing of what this thread did so far is sent with what comes: no user, tag or breadcrumb, and no trace."""
-    with harmless:
-        if sdk := active():
-            sdk.get_isolation_scope().clear()
-            sdk.get_current_scope().clear()
-
-
 @contextmanager
 def isolated() -> Iterator[None]:
     """Nothing that is sent within the block has to do with what ran before in this thread, nor that with it."""
     with ExitStack() as stack:
         with harmless:
             if sdk := active():
-                stack.enter_context(sdk.isolation_scope())
-                forget()
+                scope = stack.enter_context(sdk.isolation_scope())
+                scope.clear()  # of user, tags and breadcrumbs
+                sdk.get_current_scope().clear()
         yield
 
 

@@ -273,6 +273,39 @@ def test_an_async_step_ends_at_its_next_checkpoint_too(run_job, pipeline, monkey
     assert run_job("test").status == "cancelled"
 
 
+def test_async_tasks_of_a_step_end_at_their_next_checkpoint_too(run_job, pipeline, monkeypatch):
+    monkeypatch.setattr(engine, "CHECK_SECONDS", 0.01)
+
+    @pipeline.step()
+    async def waiting(run):
+        await sync_to_async(jobs.cancel_job)(run.job)
+        async with asyncio.TaskGroup() as outer, asyncio.TaskGroup() as inner:
+            inner.create_task(run.asleep(30))
+            outer.create_task(run.asleep(30))
+
+    assert run_job("test").status == "cancelled"
+
+
+def test_an_error_of_an_async_task_is_told_also_when_another_was_cancelled(run_job, pipeline, monkeypatch):
+    monkeypatch.setattr(engine, "CHECK_SECONDS", 0.01)
+
+    async def broken():
+        try:
+            await asyncio.sleep(30)
+        finally:
+            raise ValueError("no end of its own")
+
+    @pipeline.step()
+    async def waiting(run):
+        await sync_to_async(jobs.cancel_job)(run.job)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run.asleep(30))
+            group.create_task(broken())
+
+    job = run_job("test")
+    assert (job.status, job.error.partition(":")[0]) == ("failed", "BaseExceptionGroup")
+
+
 def test_a_running_job_ends_between_two_steps(run_job, job_type, monkeypatch):
     monkeypatch.setattr(engine, "CHECK_SECONDS", 0)
 

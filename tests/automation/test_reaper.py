@@ -181,6 +181,17 @@ def test_a_job_whose_task_was_lost_is_queued_again(job, work):
     assert Job.objects.get().status == "success"
 
 
+def test_a_job_whose_task_was_lost_is_found_behind_many_that_wait(job):
+    for _ in range(reaper.BATCH):
+        lost = jobs.create_job("test", {})
+    DBTaskResult.objects.filter(pk=lost.task_id).delete()
+    Job.objects.update(created_at=timezone.now() - 2 * LONG_AGO)
+    Job.objects.filter(pk=lost.pk).update(created_at=timezone.now() - LONG_AGO)
+
+    assert reap() == 1
+    assert tasks() == ["READY"] * (reaper.BATCH + 1)
+
+
 def test_a_job_that_waits_for_long_is_left_alone(job):
     Job.objects.update(created_at=timezone.now() - LONG_AGO)
 
@@ -206,11 +217,19 @@ def test_a_job_whose_cancellation_was_cut_short_is_cancelled(job):
 
 def test_a_task_whose_worker_died_when_the_job_had_ended_is_ended_too(job):
     engine.run(claimed(job))
+    Job.objects.update(finished_at=timezone.now() - LONG_AGO)
 
     assert reap() == 0
     task = DBTaskResult.objects.get()
     assert (task.status, task.traceback) == ("FAILED", "Its worker stopped without a word.")
     assert task.task_result.errors[0].exception_class.__name__ == "Lost"
+
+
+def test_a_task_whose_job_ended_just_now_is_left_to_its_worker(job):
+    engine.run(claimed(job))
+
+    reap()
+    assert tasks() == ["RUNNING"]
 
 
 def test_tasks_of_others_are_left_alone(job):

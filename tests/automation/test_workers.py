@@ -1,11 +1,14 @@
-"""Workers as processes of their own: killed, stopped and continued, told to end."""
+"""Workers as processes of their own: killed, stopped and continued, told to end, left without a database."""
 
 import json
+import os
 import signal
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from tests.processes import running
@@ -228,3 +231,57 @@ def test_a_job_that_runs_elsewhere_is_cancelled_within_seconds(gate):
 
         g.counted(cancelled=1)
         assert g.rows()["steps"] == {"pay success": 1, "wait failed": 1}
+
+
+def allow_connections(url, allowed):
+    name = urlsplit(url).path.lstrip("/")
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        server.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS {allowed}')
+        if not allowed:
+            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
+@contextmanager
+def away(url):
+    """The database takes no connections, and those that were open are gone."""
+    allow_connections(url, False)
+    try:
+        yield
+    finally:
+        allow_connections(url, True)
+
+
+@pytest.mark.timeout(120)
+def test_workers_outlive_a_database_that_is_away_for_seconds_idle_and_busy(gate):
+    with gate() as g:
+        g.start_jobs(1)
+        workers = g.hire(2)
+        g.wait_for(1)
+        with away(g.site.database_url):
+            time.sleep(3)
+            g.open()
+            time.sleep(1)
+            assert [worker.poll() for worker in workers] == [None, None]
+        g.counted(success=1)
+
+        assert g.rows()["attempts"] == [1]
+        assert g.rows()["steps"] == {"pay success": 1, "wait success": 1}
+        eventually(lambda: g.rows()["tasks"], {"SUCCESSFUL": 1})
+        g.start_jobs(2)
+        g.counted(success=3)
+        assert all("cannot be reached" in worker.log.read_text() for worker in workers)
+
+
+@pytest.mark.timeout(120)
+def test_jobs_stay_with_their_workers_when_the_database_was_away_for_longer_than_a_lease(gate):
+    with gate(lease=3) as g:
+        g.start_jobs(4, "slow")
+        workers = g.hire(4)
+        g.wait_for(4)
+        with away(g.site.database_url):
+            time.sleep(5)
+        time.sleep(3)
+
+        rows = g.rows()
+        assert (rows["jobs"], rows["attempts"]) == ({"running": 4}, [1] * 4)
+        kill(*workers)

@@ -1,18 +1,39 @@
 """`manage.py db_worker`: the task library's worker, which also sees to the jobs of workers that died."""
 
+import time
 from typing import Any
 
-from django_tasks_db.compat import task_started
+from django.db import connections
 from django_tasks_db.management.commands import db_worker
+from django_tasks_db.models import DBTaskResult
 
 from automation.background import Background
+from automation.outages import AWAY, PAUSE, tell
 from automation.reaper import reap
 from observability import sentry
 
 
-def _forget(**kwargs: Any) -> None:
-    """A task of the project's own begins: Sentry is told nothing of the one before."""
-    sentry.forget()
+class Worker(db_worker.Worker):
+    """A worker that stays while the database is away, unless it is to end when nothing waits.
+
+    What Sentry is told of a task, as its user, does not go along with the next one.
+    """
+
+    def run(self) -> None:
+        while self.running:
+            try:
+                super().run()
+                break
+            except AWAY as exc:
+                if self.batch:
+                    raise
+                tell(exc)
+            connections.close_all()
+            time.sleep(PAUSE)
+
+    def run_task(self, db_task_result: DBTaskResult) -> None:
+        with sentry.isolated():
+            super().run_task(db_task_result)
 
 
 class Command(db_worker.Command):
@@ -21,8 +42,8 @@ class Command(db_worker.Command):
     help = "Run the jobs that wait, and see to those whose worker died"
 
     def handle(self, **options: Any) -> None:
-        task_started.connect(_forget, dispatch_uid=f"{__name__}._forget")
-        reaper = Background("Reaper", reap)
+        db_worker.Worker = Worker  # type: ignore[misc]  # the library's command makes it by this name
+        reaper = Background("Reaper", reap, rest=True)
         reaper.start()
         try:
             super().handle(**options)
