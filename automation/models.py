@@ -32,8 +32,9 @@ class StepStatus(models.TextChoices):
 
 
 class AIRequestStatus(models.TextChoices):
-    """How a request to a model ended."""
+    """The states of a request to a model; all but the first are final."""
 
+    RUNNING = "running"
     SUCCESS = "success"
     ERROR = "error"
     TIMEOUT = "timeout"
@@ -180,7 +181,7 @@ class AIRequest(models.Model):
     job = models.ForeignKey(Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="ai_requests")
     provider = models.CharField(max_length=32, blank=True, default="")
     model = models.CharField(max_length=200)
-    status = models.CharField(max_length=16, choices=Status.choices)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
     error = models.TextField(blank=True, default="", help_text="Why it failed.")
     input_tokens = models.PositiveIntegerField(default=0, help_text="All that is billed.")
     output_tokens = models.PositiveIntegerField(default=0, help_text="All that is billed.")

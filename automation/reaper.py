@@ -13,8 +13,8 @@ from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from automation.background import PER_LEASE
-from automation.conf import lease
-from automation.models import Job, JobStatus
+from automation.conf import completion_timeout, lease
+from automation.models import AIRequest, AIRequestStatus, Job, JobStatus
 from automation.tasks import end_tasks, give_back, requeue
 from observability import sentry
 from observability.tracking import transition
@@ -33,6 +33,7 @@ def reap() -> int:
         number = sum(map(_end_attempt, _expired())) + sum(map(_queue_again, _stranded()))
         if left := _left():
             end_tasks(DIED, *left)
+        _end_requests()
     if number:
         logger.warning("Saw to %d jobs that dead workers had left.", number)
     return number
@@ -85,3 +86,13 @@ def _left() -> list[UUID]:
     ended = Job.objects.filter(finished_at__gte=Now() - RECENT, finished_at__lt=_lease_ago())
     tasks = DBTaskResult.objects.filter(pk__in=ended.values("task_id"), status=TaskResultStatus.RUNNING)
     return list(tasks.values_list("pk", flat=True))
+
+
+def _end_requests() -> None:
+    """End requests to models that nobody can wait for any more; what they have cost, nobody knows.
+
+    Not those of an expired job at once: a worker that only stood still has its answer yet to record.
+    """
+    longest = timedelta(seconds=completion_timeout()) + lease()
+    for row in AIRequest.objects.filter(status=AIRequestStatus.RUNNING, created_at__lt=Now() - longest):
+        transition(row, AIRequestStatus.ERROR, error=DIED)

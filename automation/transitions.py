@@ -1,4 +1,4 @@
-"""How jobs and steps change their status: by conditional updates, of which one writer wins.
+"""How jobs, steps and AI requests change their status: by conditional updates, of which one writer wins.
 
 The two that every job makes are in SQL, as PostgreSQL and SQLite have it: to write them, and to read the row that they
 return, the ORM takes longer than the database takes to do them.
@@ -12,7 +12,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from automation.leases import worker_name
-from automation.models import MAX_ID, AIRequest, Job, JobStatus, Step, StepStatus
+from automation.models import MAX_ID, AIRequest, AIRequestStatus, Job, JobStatus, Step, StepStatus
 from automation.outages import outlast
 from observability import correlation
 from observability.tracking import announce, transition
@@ -94,14 +94,32 @@ def start_step(job: Job, position: int, name: str, detail: str = "") -> Step:
 def finish_step(step: Step, status: StepStatus, *, duration: float, **outcome: Any) -> bool:
     """End a running step (duration in seconds); False when it has ended already."""
     outcome |= {"finished_at": timezone.now(), "duration": duration, "attempts": step.attempts}
+    return _finish(step, status, "finished_at", outcome)
+
+
+def start_request(job: Job | None, provider: str, model: str) -> AIRequest:
+    """Record that a model is about to be asked: what that costs is owed from then on, whatever becomes of us."""
+    row = AIRequest(job=job, provider=provider, model=model)
+    insert(row, job=job, created_at=row.created_at)
+    return row
+
+
+def finish_request(row: AIRequest, status: AIRequestStatus, *, duration: float | None, **outcome: Any) -> bool:
+    """End a running request (duration in seconds); False when it has ended already."""
+    return _finish(row, status, "duration", outcome | {"duration": duration})
+
+
+def _finish(row: Step | AIRequest, status: str, known_by: str, outcome: dict[str, Any]) -> bool:
+    """End a running row; an end with the same value in the field `known_by` is this one."""
 
     def end() -> bool:
         with _apart():
-            return transition(step, status, come_from=StepStatus.RUNNING, **outcome)
+            return transition(row, status, come_from="running", **outcome)
 
     def ended() -> bool | None:
-        mine = Step.objects.filter(pk=step.pk, status=status, finished_at=outcome["finished_at"]).exists()
-        return _adopt(step, status=status, **outcome) if mine else None
+        same = {known_by: outcome[known_by]}
+        mine = type(row)._base_manager.filter(pk=row.pk, status=status, **same).exists()
+        return _adopt(row, status=status, **outcome) if mine else None
 
     return outlast(end, ended)
 

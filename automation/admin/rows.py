@@ -61,8 +61,8 @@ class AIRequestColumns(RowColumns):
         about = f"{row.provider} {row.request_id}".strip()
         return format_html('<a href="{}">{}</a> <span class="quiet">{}</span>', address, row.model, about)
 
-    @admin.display(description="end")
-    def ended(self, row: AIRequest) -> SafeString:
+    @admin.display(description="start")
+    def begun(self, row: AIRequest) -> SafeString:
         return self.after(row, row.created_at)
 
     @admin.display(description="first token")
@@ -83,6 +83,8 @@ class AIRequestColumns(RowColumns):
 
     @admin.display(description="cost")
     def price(self, row: AIRequest) -> str | SafeString:
+        if row.status == AIRequest.Status.RUNNING:
+            return formats.NONE
         return formats.warning("no price") if row.cost is None else formats.usd(row.cost)
 
 
@@ -110,7 +112,7 @@ class AIRequestInline(AIRequestColumns, Inline):
     fields = [
         "label_and_id",
         "state_and_problem",
-        "ended",
+        "begun",
         "took",
         "first_token",
         "tokens_in",

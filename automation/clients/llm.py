@@ -13,7 +13,7 @@ from automation import conf
 from automation.clients.http import CODE, Deadline, Service, ServiceError, Sleep, TimedOut, timeouts, tls
 from automation.errors import printable
 from automation.models import AIRequest, AIRequestStatus, Job
-from automation.transitions import insert
+from automation.transitions import finish_request, start_request
 from observability.http import AICall, instrument
 
 SILENCE = 60.0  # seconds that a stream may say nothing
@@ -35,7 +35,7 @@ class Completion:
 
 
 class LLM(Service):
-    """A provider of models. Each HTTP request to it becomes a row of AIRequest, whatever comes of it."""
+    """A provider of models. Each HTTP request to it is a row of AIRequest before it is made, whatever comes of it."""
 
     provider: ClassVar[str]
     path: ClassVar[str]
@@ -64,7 +64,7 @@ class LLM(Service):
         body = self._body(model, messages, system, max_tokens, stream)
 
         def once() -> Completion:
-            with self._recorded(job):
+            with self._recorded(start_request(job, self.provider, printable(model)[:200])):
                 return self._stream(body, watch) if stream else self._whole(body)
 
         return self._repeat(once, lambda error: error.was_refused)
@@ -109,7 +109,7 @@ class LLM(Service):
             raise self._garbled("complete", response, "the answer is not of the documented shape") from None
 
     @contextmanager
-    def _recorded(self, job: Job | None) -> Iterator[None]:
+    def _recorded(self, row: AIRequest) -> Iterator[None]:
         """Save what the HTTP request within the block has cost, and why it failed when the block raises."""
         self._calls.clear()
         fault: BaseException | None = None
@@ -119,30 +119,10 @@ class LLM(Service):
             fault = exc
             raise
         finally:
-            for call in self._calls:
-                self._save(job, call, fault)
-
-    def _save(self, job: Job | None, call: AICall, fault: BaseException | None) -> None:
-        """To the HTTP client an answer that we could not use, or not wait for, is a good one."""
-        tokens = call.usage
-        failed = AIRequestStatus.TIMEOUT if isinstance(fault, TimedOut) else AIRequestStatus.ERROR
-        row = AIRequest(
-            job=job,
-            provider=self.provider,
-            model=printable(call.model)[:200],
-            status=failed if fault and call.status == AIRequestStatus.SUCCESS else call.status,
-            error=_reason(fault) if fault else "",
-            input_tokens=tokens.input_tokens or 0,
-            output_tokens=tokens.output_tokens or 0,
-            cached_input_tokens=tokens.cached_input_tokens or 0,
-            cache_write_tokens=tokens.cache_write_tokens or 0,
-            reasoning_tokens=tokens.reasoning_tokens or 0,
-            cost=None if call.cost is None else call.cost.quantize(SMALLEST_COST),
-            duration=call.duration,
-            time_to_first_token=call.time_to_first_token,
-            request_id=printable(call.request_id)[:128],
-        )
-        insert(row, job=job, created_at=row.created_at, duration=row.duration)
+            if self._calls:
+                _save(row, self._calls[0], fault)
+            else:
+                finish_request(row, AIRequestStatus.ERROR, duration=None, error=_reason(fault) if fault else "")
 
     def _body(self, model: str, messages: list[Message], system: str, max_tokens: int, stream: bool) -> dict[str, Any]:
         raise NotImplementedError
@@ -154,6 +134,27 @@ class LLM(Service):
     def _read_event(self, event: dict[str, Any]) -> tuple[str, str]:
         """Return the same of one event; raises Told where it tells of an error."""
         raise NotImplementedError
+
+
+def _save(row: AIRequest, call: AICall, fault: BaseException | None) -> None:
+    """To the HTTP client an answer that we could not use, or not wait for, is a good one."""
+    tokens = call.usage
+    failed = AIRequestStatus.TIMEOUT if isinstance(fault, TimedOut) else AIRequestStatus.ERROR
+    finish_request(
+        row,
+        failed if fault and call.status == AIRequestStatus.SUCCESS else AIRequestStatus(call.status),
+        duration=call.duration,
+        model=printable(call.model)[:200],
+        error=_reason(fault) if fault else "",
+        input_tokens=tokens.input_tokens or 0,
+        output_tokens=tokens.output_tokens or 0,
+        cached_input_tokens=tokens.cached_input_tokens or 0,
+        cache_write_tokens=tokens.cache_write_tokens or 0,
+        reasoning_tokens=tokens.reasoning_tokens or 0,
+        cost=None if call.cost is None else call.cost.quantize(SMALLEST_COST),
+        time_to_first_token=call.time_to_first_token,
+        request_id=printable(call.request_id)[:128],
+    )
 
 
 def _reason(fault: BaseException) -> str:

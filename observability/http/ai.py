@@ -121,6 +121,8 @@ class AIExchange(Exchange):
         never_sent = isinstance(self.error, (errors.ConnectError, errors.ConnectTimeout, errors.PoolTimeout))
         if never_sent or (self.code is not None and not self.is_answered):
             return Decimal(0)
+        if self.api == ANTHROPIC and tokens.output_tokens is None:  # a stream tells them at its end
+            return None
         url = self.request.url
         return prices.cost(tokens, model, f"{url.scheme}://{url.host}{url.path}", self.api, self.answer.terms)
 

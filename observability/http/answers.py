@@ -37,6 +37,8 @@ class Answer:
         for part in (value, value.get("message"), value.get("response")):
             if isinstance(part, dict):
                 self._learn(part)
+        if kind == "message_start":
+            self.usage.pop("output_tokens", None)  # a placeholder: nothing has been written yet
         choices = [choice for choice in _list(value.get("choices")) if isinstance(choice, dict)]
         self.has_begun |= kind.endswith((".delta", "block_delta")) or any(map(_says_something, choices))
         self.has_ended |= kind in LAST_EVENTS or any(choice.get("finish_reason") for choice in choices)

@@ -104,8 +104,9 @@ def test_an_end_whose_answer_was_lost_is_this_workers_and_counts_once(proxy, pip
 def test_a_row_whose_answer_was_lost_is_there_once_and_counts_once(proxy, services, pipeline):
     @pipeline.step
     def first(run):
-        text = say_hello(run, lambda text: proxy.lost or proxy.lose(b"INSERT 0 1"))
-        assert proxy.lost == 1
+        proxy.lose(b"INSERT 0 1")
+        text = say_hello(run, lambda text: proxy.lost == 1 and proxy.lose(b"UPDATE 1"))
+        assert proxy.lost == 2
         return text
 
     def begin(step):
@@ -118,5 +119,5 @@ def test_a_row_whose_answer_was_lost_is_there_once_and_counts_once(proxy, servic
 
     with assert_increases("ai_requests_total", status="success"):
         job = engine.run(new_job(), watch=begin)
-    assert (job.status, proxy.lost, AIRequest.objects.count()) == ("success", 2, 1)
+    assert (job.status, proxy.lost, AIRequest.objects.count()) == ("success", 3, 1)
     assert [step.pk for step in job.steps.all()][1:] == [job.result]

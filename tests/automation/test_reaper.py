@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from automation import engine, jobs, reaper
-from automation.models import Job
+from automation.models import AIRequest, Job
 from automation.reaper import reap
 from automation.transitions import start_job, start_step
 from observability.testing import assert_increases, metric_value
@@ -271,3 +271,18 @@ def test_a_sign_of_life_from_a_clock_that_is_ahead_is_no_negative_age(job):
     started(job, timedelta(seconds=-300))
 
     assert metric_value("automation_oldest_active_job_age_seconds") == 0
+
+
+def test_a_request_to_a_model_that_nobody_waits_for_any_more_is_an_error_of_unknown_cost(settings):
+    settings.AUTOMATION = {"COMPLETION_TIMEOUT": 40}
+    for ago in (99, 101):  # the time for an answer, and the lease
+        AIRequest.objects.create(model=f"m-{ago}", created_at=timezone.now() - timedelta(seconds=ago))
+
+    with assert_increases("ai_requests_total", model="m-101", status="error"):
+        reap()
+        reap()
+    rows = AIRequest.objects.order_by("model").values_list("model", "status", "error", "cost")
+    assert list(rows) == [
+        ("m-101", "error", "Its worker stopped without a word.", None),
+        ("m-99", "running", "", None),
+    ]

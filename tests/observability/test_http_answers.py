@@ -191,6 +191,15 @@ def test_later_numbers_of_a_stream_replace_earlier_ones():
     assert made.time_to_first_token is None
 
 
+def test_what_a_message_that_broke_off_has_cost_is_unknown():
+    made = stream(
+        {"type": "message_start", "message": MESSAGE | {"usage": {"input_tokens": 10, "output_tokens": 1}}},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Half of"}},
+        url=ANTHROPIC,
+    )
+    assert (made.status, made.usage, made.cost) == ("error", Usage(10), None)
+
+
 @pytest.mark.parametrize(
     "delta",
     [{"content": "a"}, {"tool_calls": [{}]}, {"reasoning_content": "a"}, {"refusal": "no"}],

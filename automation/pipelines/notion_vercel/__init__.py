@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from automation import conf
-from automation.clients import Notion, Vercel, web
+from automation.clients import Notion, ServiceError, Vercel, web
 from automation.engine import Run
 from automation.errors import Failure
 from automation.pipelines.notion_vercel.checks import INDEX, complaints, title_of
@@ -20,6 +20,7 @@ MAX_PAGE = 200_000  # characters that a model is asked to read
 MAX_BODY = 100_000  # bytes of the deployed page that are looked at
 MAX_COMPLAINTS = 5  # that the step's error names
 FIRST_LOOK, SLOWEST_LOOK = 0.2, 5.0  # seconds between two looks at a deployment, half as many more each time
+ASKED = "asked"  # noted until there is an id
 ENDS = {"READY", "ERROR", "CANCELED"}
 HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 
@@ -65,10 +66,10 @@ def review(run: Run) -> None:
 def deploy(run: Run) -> dict[str, str]:
     """Return id and host of the deployment, once it is ready; a job that is taken up again makes no second one."""
     with Vercel(run.sleep) as vercel:
+        if run.noted == ASKED:
+            raise Failure("A deployment was asked for, and may have been made: look at Vercel first.")
         if run.noted is None:
-            files = {path: content.encode() for path, content in run.output("generate_code").items()}
-            deployment = vercel.create_deployment(run.payload.project, files, _target(run))
-            run.note(deployment["id"])
+            deployment = _create(run, vercel)
         else:
             expect_deployment(run.noted)
             deployment = vercel.deployment(run.noted)
@@ -113,6 +114,20 @@ def _pass() -> dict[str, str]:
     """Return what opens a deployment that Vercel shows to its team only."""
     secret = conf.vercel_bypass()
     return {"x-vercel-protection-bypass": secret} if secret else {}
+
+
+def _create(run: Run, vercel: Vercel) -> dict[str, Any]:
+    """Return a new deployment. That it is asked for is noted before: nobody asks again where that may make a second."""
+    files = {path: content.encode() for path, content in run.output("generate_code").items()}
+    run.note(ASKED)
+    try:
+        deployment = vercel.create_deployment(run.payload.project, files, _target(run))
+    except ServiceError as error:
+        if error.without_effect:
+            run.note(None)
+        raise
+    run.note(deployment["id"])
+    return deployment
 
 
 def _target(run: Run) -> str | None:
