@@ -12,11 +12,15 @@ PER_LEASE = 3  # how often in the time of a lease
 
 
 class Background:
-    """A thread that calls a function a few times in each lease, on database connections of its own."""
+    """A thread that calls a function a few times in each lease, on database connections of its own.
 
-    def __init__(self, name: str, action: Callable[[], object]) -> None:
+    With `rest` it leaves out a turn after one that failed: when the database is back, signs of life come first.
+    """
+
+    def __init__(self, name: str, action: Callable[[], object], *, rest: bool = False) -> None:
         self.name = name
         self.action = action
+        self.rest = rest
         self._over = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -36,10 +40,13 @@ class Background:
             self._thread.join(timeout=5)
 
     def _repeat(self) -> None:
-        while not self._over.wait(lease().total_seconds() / PER_LEASE):
+        turns = 1
+        while not self._over.wait(turns * lease().total_seconds() / PER_LEASE):
+            turns = 1
             try:
                 self.action()
             except Exception as exc:
                 warn(self.name, "%s: %r", self.name, exc)
+                turns += self.rest
             finally:
                 connections.close_all()

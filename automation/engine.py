@@ -7,6 +7,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -19,6 +20,7 @@ from automation.leases import Cancelled, Lost, Stop, hold, kept
 from automation.models import Job, JobStatus, Step, StepStatus
 from automation.outages import outlast
 from automation.transitions import finish_job, finish_step, start_job, start_step
+from observability import sentry
 from observability.correlation import bound
 
 logger = logging.getLogger(__name__)
@@ -143,7 +145,7 @@ class Attempt:
         self.run.step, self.run.noted, self.run.tell = step, self.noted.get((kind.name, detail)), None
         self.watch(step)
         try:
-            with bound(step=kind.name):
+            with bound(step=kind.name), sentry.span(kind.name, op="job.step"):
                 output = self.try_out(kind, step, item)
             ended = self.end(step, Step.Status.SUCCESS, clock, output=output)
         except BaseException as exc:
@@ -219,13 +221,18 @@ def run(job: Job, watch: Watch = _ignore) -> Job:
     `watch` is called with each step when it begins and when it ends. KeyboardInterrupt and SystemExit go on to the
     caller, who has the job still and says what becomes of it.
     """
-    with bound(job_id=job.pk):
+    with sentry.isolated(), bound(job_id=job.pk):
         if start_job(job):
-            with bound(request_id=job.request_id), kept(job):
+            with bound(request_id=job.request_id), kept(job), _transaction(job):
                 _execute(job, watch)
         else:
             job.refresh_from_db()
     return job
+
+
+def _transaction(job: Job) -> AbstractContextManager[None]:
+    """In Sentry, in the trace of the request that started the job."""
+    return sentry.transaction(job.job_type, op="queue.process", trace_id=job.trace_id, job_type=job.job_type)
 
 
 def _execute(job: Job, watch: Watch) -> None:
@@ -243,8 +250,8 @@ def _execute(job: Job, watch: Watch) -> None:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as exc:
-        _log(job, exc)
-        _end(job, Job.Status.FAILED, clock, error=describe(exc))
+        event_id = _report(job, exc)
+        _end(job, Job.Status.FAILED, clock, error=describe(exc), event_id=event_id)
 
 
 def _end(job: Job, status: JobStatus, clock: float, **outcome: Any) -> None:
@@ -266,10 +273,14 @@ def _spent(job: Job) -> float:
     return max(0.0, (timezone.now() - job.started_at).total_seconds())
 
 
-def _log(job: Job, exc: BaseException) -> None:
+def _report(job: Job, exc: BaseException) -> str:
+    """Return the id of the event in Sentry, which has only what was not expected."""
+    sentry.mark_failed()
     step = outlast(job.steps.filter(status=Step.Status.FAILED).last)
     where = f"{job.job_type}, {step.name}" if step else job.job_type
     if isinstance(exc, Failure):
         logger.warning("Job %s (%s) failed: %s", job.pk, where, describe(exc))
-    else:
-        logger.error("Job %s (%s) failed unexpectedly.", job.pk, where, exc_info=exc)
+        return ""
+    event_id = sentry.capture_exception(exc, context={"step": step.name} if step else {})
+    logger.error("Job %s (%s) failed unexpectedly.", job.pk, where, exc_info=exc)  # which is no second event
+    return event_id or ""

@@ -3,6 +3,7 @@
 import json
 import logging
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import pydantic
@@ -37,13 +38,16 @@ def create_job(
 ) -> Job:
     """Return a new pending job, queued for the workers; raises UnknownJobType and InvalidPayload.
 
-    The same `idempotency_key` gives the same job again, or raises IdempotencyKeyTaken when that one has another type
-    or payload. `queued=False` is for a caller that runs the job by itself.
+    The same `idempotency_key` gives the same job again, also where the settings would refuse or fill in its payload
+    otherwise by now, or raises IdempotencyKeyTaken when that one has another type or payload. `queued=False` is for a
+    caller that runs the job by itself.
     """
-    job = _new_job(name, payload, started_by)
     if idempotency_key is None:
-        return _insert(job, queued)
-    job.idempotency_key = idempotency_key
+        return _insert(_new_job(name, payload, started_by), queued)
+    asked = {"idempotency_key": idempotency_key, "asked_digest": _digest(name, payload)}
+    if same := Job.objects.filter(**asked).first():
+        return same
+    job = _new_job(name, payload, started_by, **asked)
     found = _insert_once(job, queued, idempotency_key=idempotency_key)
     if (found.job_type, found.payload) != (job.job_type, job.payload):
         raise IdempotencyKeyTaken("This idempotency key was given before, with another job type or payload.")
@@ -71,7 +75,16 @@ def cancel_job(job: Job) -> bool:
     return bool(asked)
 
 
-def _new_job(name: str, payload: object, started_by: AbstractBaseUser | None) -> Job:
+def _digest(name: str, payload: object) -> str:
+    """Return what tells apart what was asked for, as it was sent."""
+    try:
+        sent = json.dumps([name, payload], sort_keys=True, default=str)
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidPayload([NOT_STORABLE]) from None
+    return sha256(sent.encode()).hexdigest()
+
+
+def _new_job(name: str, payload: object, started_by: AbstractBaseUser | None, **more: str) -> Job:
     """Return it with the ids of the request or the job in which it is asked for."""
     ids = correlation.current()
     return Job(
@@ -80,6 +93,7 @@ def _new_job(name: str, payload: object, started_by: AbstractBaseUser | None) ->
         started_by=started_by,  # type: ignore[misc]  # which user model it is, the project says
         request_id=ids.get("request_id", "")[:MAX_ID],
         trace_id=ids.get("trace_id", "")[:MAX_ID],
+        **more,
     )
 
 

@@ -76,6 +76,9 @@ class Job(models.Model):
     )
     sentry_event_id = models.CharField(max_length=32, blank=True, default="", help_text="Of the error in Sentry.")
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    asked_digest = models.CharField(
+        max_length=64, blank=True, default="", help_text="Of type and payload as they came with the idempotency key."
+    )
     retry_of = models.OneToOneField(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retry", help_text="The job before."
     )

@@ -12,24 +12,28 @@ from django.utils import timezone
 from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
+from automation.background import PER_LEASE
 from automation.conf import completion_timeout, lease
 from automation.models import AIRequest, AIRequestStatus, Job, JobStatus
 from automation.tasks import end_tasks, give_back, requeue
+from observability import sentry
 from observability.tracking import transition
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # jobs without a task that one pass sees to, the oldest first
 RECENT = timedelta(hours=1)  # since the end of a job, in which a task of it is looked for that still runs
+MONITOR = "automation-reaper"  # in Sentry
 DIED = "Its worker stopped without a word."
 
 
 def reap() -> int:
     """Make one pass and return how many jobs it saw to; of several passes at the same time one sees to each job."""
-    number = sum(map(_end_attempt, _expired())) + sum(map(_queue_again, _stranded()))
-    if left := _left():
-        end_tasks(DIED, *left)
-    _end_requests()
+    with sentry.check_in(MONITOR, seconds=lease().total_seconds() / PER_LEASE):
+        number = sum(map(_end_attempt, _expired())) + sum(map(_queue_again, _stranded()))
+        if left := _left():
+            end_tasks(DIED, *left)
+        _end_requests()
     if number:
         logger.warning("Saw to %d jobs that dead workers had left.", number)
     return number

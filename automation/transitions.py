@@ -26,14 +26,14 @@ NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "STRFTIME('%%Y-%%m-%%d %
 TAKE = """
     UPDATE automation_job
     SET status = 'running', attempts = attempts + 1, worker = %(worker)s, heartbeat_at = {now},
-        started_at = COALESCE(started_at, %(started_at)s), trace_id = COALESCE(NULLIF(%(trace_id)s, ''), trace_id)
+        started_at = COALESCE(started_at, %(started_at)s), trace_id = COALESCE(NULLIF(trace_id, ''), %(trace_id)s)
     WHERE id = %(id)s AND status || '' = 'pending' AND cancel_requested_at IS NULL
     RETURNING job_type, status, payload, request_id, trace_id, task_id, created_at, started_at, heartbeat_at, attempts
 """
 END = """
     UPDATE automation_job
     SET status = %(status)s, finished_at = %(finished_at)s, duration = %(duration)s, result = %(result)s,
-        error = %(error)s
+        error = %(error)s, sentry_event_id = %(sentry_event_id)s
     WHERE id = %(id)s AND attempts = %(attempts)s AND (
         status || '' = 'running' OR status || '' = %(status)s AND finished_at = %(finished_at)s
     )
@@ -53,9 +53,12 @@ def start_job(job: Job) -> bool:
     return _change(job, take, id=job.pk, worker=worker_name(), started_at=timezone.now(), trace_id=trace_id)
 
 
-def finish_job(job: Job, status: JobStatus, *, duration: float, result: Any = None, error: str = "") -> bool:
+def finish_job(
+    job: Job, status: JobStatus, *, duration: float, result: Any = None, error: str = "", event_id: str = ""
+) -> bool:
     """End a running job (duration in seconds); False when this attempt at it does not run any more."""
     end = {"status": status, "finished_at": timezone.now(), "duration": duration, "result": result, "error": error}
+    end["sentry_event_id"] = event_id
     return outlast(lambda: _change(job, END, id=job.pk, attempts=job.attempts, **end))
 
 

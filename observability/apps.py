@@ -24,9 +24,10 @@ class ObservabilityConfig(AppConfig):
     def ready(self) -> None:
         from django.db import DEFAULT_DB_ALIAS, connections
 
-        from . import activity, checks, metrics, receivers, signals, sources
+        from . import activity, checks, metrics, receivers, sentry, signals, sources
         from .probes import NO_DATABASE
 
+        sentry.init_sentry()
         for check in checks.ALL:
             django_checks.register(check, "observability")
 

@@ -18,6 +18,8 @@ from django.utils.module_loading import import_string
 
 from . import metrics, store
 from .conf import EVENT_ID, FIELDS, Problem, get_conf, problems, token
+from .sentry.sdk import is_on
+from .sentry.setup import exception_class
 
 MIDDLEWARE = "observability.middleware.MetricsMiddleware"
 
@@ -42,7 +44,7 @@ def _unknown_key(problem: Problem) -> Error:
 
 
 def _wrong_type(problem: Problem) -> Error:
-    is_secret = "TOKEN" in problem.key
+    is_secret = "TOKEN" in problem.key or "DSN" in problem.key
     shown = f"the {type(problem.value).__name__} that it is" if is_secret else repr(problem.value)
     return Error(
         f"{problem.key} must be {problem.wanted}, not {shown}; the default is used instead.",
@@ -106,6 +108,27 @@ def check_sentry_event_url(app_configs: Any, **kwargs: Any) -> Iterator[CheckMes
             hint=f"Write it as 'https://sentry.example.com/organizations/acme/issues/?query={EVENT_ID}'.",
             id="observability.E009",
         )
+
+
+def check_sentry(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """Errors are sent to Sentry where that is wanted."""
+    if get_conf().SENTRY_DSN and not is_on():
+        yield checks.Warning(
+            "SENTRY_DSN is set, but nothing is sent to Sentry: sentry-sdk is missing, or this is no DSN.",
+            hint="Install django-automation-observability[sentry], and write it as 'https://KEY@HOST/PROJECT'.",
+            id="observability.W010",
+        )
+
+
+def check_ignored_exceptions(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """SENTRY_IGNORED_EXCEPTIONS holds classes of exceptions."""
+    for path in get_conf().SENTRY_IGNORED_EXCEPTIONS:
+        if exception_class(path) is None:
+            yield Error(
+                f"OBSERVABILITY['SENTRY_IGNORED_EXCEPTIONS'] names {path!r}, which is no exception.",
+                hint="Write the dotted path of a class, as 'django.core.exceptions.DisallowedHost'.",
+                id="observability.E010",
+            )
 
 
 def check_middleware_is_there_once(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
@@ -258,6 +281,8 @@ ALL = (
     check_health_checks,
     check_cache_alias,
     check_sentry_event_url,
+    check_sentry,
+    check_ignored_exceptions,
     check_middleware_is_there_once,
     check_middleware,
     check_middleware_order,

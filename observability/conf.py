@@ -14,6 +14,10 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 
+class Rate(float):
+    """A share of all, from 0 to 1."""
+
+
 @dataclass(frozen=True)
 class Conf:
     """Every setting of the app. A field with ``env`` takes its default from that environment variable."""
@@ -34,6 +38,15 @@ class Conf:
     CACHE_ALIAS: str = "default"
     SOURCE_TIMEOUT: float = 0.5
     HEALTH_TIMEOUT: float = 2.0
+    SENTRY_DSN: str = field(default="", metadata={"env": True}, repr=False)
+    SENTRY_SAMPLE_RATE: Rate = field(default=Rate(1.0))
+    SENTRY_TRACES_SAMPLE_RATE: Rate = field(default=Rate(0.1), metadata={"env": True})
+    SENTRY_IGNORED_EXCEPTIONS: tuple[str, ...] = ()
+    SENTRY_USER_EMAIL: bool = False
+    SENTRY_USER_IP: bool = False
+    SENTRY_LOCAL_VARIABLES: bool = False
+    SENTRY_LOGS: bool = False
+    SENTRY_TRACE_TARGETS: tuple[str, ...] = ()
     SENTRY_EVENT_URL: str = field(default="", metadata={"env": True})
     HEALTH_CHECKS: tuple[str, ...] = ("observability.health.check_database",)
 
@@ -58,6 +71,7 @@ WANTED = {
     bool: "True or False",
     int: "a whole number of 0 or more",
     float: "a number of seconds above 0",
+    Rate: "a number from 0 to 1",
     str: "a string",
     tuple[str, ...]: "a list of strings",
 }
@@ -89,6 +103,12 @@ def _convert_float(value: object) -> float:
     return float(value)
 
 
+def _convert_rate(value: object) -> Rate:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError
+    return Rate(value)
+
+
 def _convert_strings(value: object) -> tuple[str, ...]:
     if isinstance(value, list | tuple | set) and all(isinstance(item, str) for item in value):
         return tuple(value)
@@ -101,11 +121,13 @@ def _parse_bool(word: str) -> bool:
     raise ValueError
 
 
-PARSE: Mapping[Any, Callable[[str], object]] = {bool: _parse_bool, int: int}  # what a variable of the environment says
+# What a variable of the environment says.
+PARSE: Mapping[Any, Callable[[str], object]] = {bool: _parse_bool, int: int, Rate: float}
 CONVERT = {
     bool: _convert_bool,
     int: _convert_int,
     float: _convert_float,
+    Rate: _convert_rate,
     str: _convert_str,
     tuple[str, ...]: _convert_strings,
 }

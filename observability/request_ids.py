@@ -6,13 +6,15 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from random import Random
+from sys import modules
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from .correlation import bound, ids
+from .correlation import SENTRY, bound, ids
+from .sentry.hooks import enter
 
 HEADER = "X-Request-ID"
 STORED = HEADER.lower()  # by response.headers, whose own way of storing takes 0.8 µs to find that plain text is plain
@@ -68,6 +70,8 @@ def identify(request: HttpRequest) -> str:
     given = request.META.get("HTTP_X_REQUEST_ID")
     request_id = given if given and is_well_formed(given) else _chance.getrandbits(128).to_bytes(16).hex()
     request.request_id = request_id  # type: ignore[attr-defined]
+    if SENTRY in modules:
+        enter(request, request_id)
     return request_id
 
 

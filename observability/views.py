@@ -7,14 +7,16 @@ from functools import wraps
 from typing import TypeVar
 
 from django.db import connections, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseServerError, JsonResponse
+from django.template import TemplateDoesNotExist, loader
+from django.views import defaults
 from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from . import access, exposition
+from . import access, exposition, sentry
 from . import health as checks
 from .conf import get_conf
 from .sharing import Busy, scrapes
@@ -126,3 +128,15 @@ def health(request: HttpRequest) -> HttpResponse:
     if access.may_read_in_time(request, report.seconds_left):
         answer["checks"] = report.details()
     return JsonResponse(answer, status=200 if report.healthy else 503)
+
+
+def server_error(request: HttpRequest, template_name: str = "500.html") -> HttpResponse:
+    """For ``handler500``: the project's template with ``request_id`` and ``event_id``, the error's id in Sentry.
+
+    Nothing else is in its context: what failed may be what fills it.
+    """
+    ids = {"request_id": getattr(request, "request_id", ""), "event_id": sentry.last_event_id() or ""}
+    try:
+        return HttpResponseServerError(loader.get_template(template_name).render(ids))
+    except TemplateDoesNotExist:
+        return defaults.server_error(request, template_name)

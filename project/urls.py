@@ -6,6 +6,8 @@ from django.urls import include, path
 from observability.views import health
 from project.views import index
 
+handler500 = "observability.views.server_error"
+
 urlpatterns = [
     path("", index, name="index"),
     path("admin/", admin.site.urls),

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.sandbox import run_sandbox
+from tests.sentry import start_sentry
 from tests.site import AT_END, run_prometheus, run_site
 
 
@@ -31,3 +32,18 @@ def sandbox(running_sandbox):
     """A sandbox with an empty log and no faults: ``sandbox.url``, ``sandbox.faults(...)``, ``sandbox.requests()``."""
     running_sandbox.clear()
     return running_sandbox
+
+
+@pytest.fixture(scope="session")
+def running_sentry():
+    """One receiver for all tests of this process; a test takes ``sentry``."""
+    receiver = start_sentry()
+    with receiver.client:
+        yield receiver
+
+
+@pytest.fixture
+def sentry(running_sentry):
+    """A real Sentry receiver, empty: ``sentry.dsn``, ``sentry.wait("event")``."""
+    running_sentry.clear()
+    return running_sentry

@@ -201,7 +201,7 @@ def listening() -> socket.socket:
 
 def server_command(number: int, workers: int, asgi: bool) -> list[str]:
     if asgi:
-        options = f"--fd {number} --workers {workers} --lifespan off --log-level warning".split()
+        options = f"--fd {number} --workers {workers} --lifespan on --log-level warning".split()
         return [sys.executable, "-m", "uvicorn", *options, "project.asgi:application"]
     options = f"-c project/gunicorn.conf.py --bind fd://{number} --workers {workers}".split()
     return [sys.executable, "-m", "gunicorn", *options, "project.wsgi"]

@@ -92,7 +92,8 @@ def _docs_for_users(view: View) -> View:
 api = API(
     title="Automation",
     version="1",
-    description="Start jobs and follow them. Sign in, or send the token as `Authorization: Bearer …`. "
+    description="Start jobs and follow them. Send the token as `Authorization: Bearer …`, or sign in, with the "
+    "permission `automation.view_job` to read, and `automation.change_job` for all else. "
     "Each answer has an `X-Request-ID`: the one that was sent, or a new one. "
     'Errors are `{"detail": …}`, also for an unknown address (404) and for a method that it does not take (405).',
     urls_namespace="automation",

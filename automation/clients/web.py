@@ -11,18 +11,16 @@ from automation.errors import Failure, describe
 TIMEOUT = 10.0  # seconds for one page, the body included
 
 
-def get(
-    url: str, *, timeout: float = TIMEOUT, keep: int = 0, headers: Mapping[str, str] | None = None
-) -> tuple[int, bytes]:
+def get(url: str, *, keep: int = 0, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
     """Return status and the first `keep` bytes of the body; raises Failure where no complete answer comes in time."""
     try:
-        with _client(timeout) as client, client.stream("GET", url, headers=headers) as response:
-            return response.status_code, _read(response, timeout, keep)
+        with _client() as client, client.stream("GET", url, headers=headers) as response:
+            return response.status_code, _read(response, keep)
     except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
         raise Failure(describe(exc), retriable=True) from exc
 
 
-def _client(timeout: float) -> httpx2.Client:
+def _client() -> httpx2.Client:
     """Return a client that goes where it is told, by itself, on a fresh connection.
 
     No proxy or credentials from the environment, no redirects, no kept-alive connection whose end would look
@@ -31,15 +29,15 @@ def _client(timeout: float) -> httpx2.Client:
     fresh = httpx2.Limits(max_keepalive_connections=0)
     headers = {"User-Agent": "automation", "Accept-Encoding": "identity"}
     return httpx2.Client(
-        trust_env=False, follow_redirects=False, verify=tls(), timeout=timeout, limits=fresh, headers=headers
+        trust_env=False, follow_redirects=False, verify=tls(), timeout=TIMEOUT, limits=fresh, headers=headers
     )
 
 
-def _read(response: httpx2.Response, timeout: float, keep: int) -> bytes:
+def _read(response: httpx2.Response, keep: int) -> bytes:
     """Read to the end, so that the site sees a complete request."""
-    deadline, kept = time.monotonic() + timeout, bytearray()
+    deadline, kept = time.monotonic() + TIMEOUT, bytearray()
     for part in response.iter_raw():
         kept += part[: keep - len(kept)]
         if time.monotonic() > deadline:
-            raise Failure(f"not complete within {timeout:g} seconds", retriable=True)
+            raise Failure(f"not complete within {TIMEOUT:g} seconds", retriable=True)
     return bytes(kept)

@@ -8,9 +8,10 @@ from decimal import Decimal
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from observability import sentry
 from observability.signals import ai_request_finished
 
-from . import prices, readers, usage
+from . import ai_spans, prices, readers, usage
 from .answers import Answer
 from .exchange import Exchange
 from .usage import Usage
@@ -92,19 +93,20 @@ class AIExchange(Exchange):
     def report(self) -> None:
         tokens = READ_USAGE[self.api](self.answer.usage)
         model = self.answer.model or self._requested_model()
-        self.tell(
-            AICall(
-                api=self.api,
-                model=model,
-                status=self._outcome(),
-                usage=tokens,
-                cost=self._cost(tokens, model),
-                duration=self.duration,
-                time_to_first_token=self.first_token,
-                request_id=self.headers.get("x-request-id") or self.headers.get("request-id") or "",
-                http_status=self.code,
-            )
+        call = AICall(
+            api=self.api,
+            model=model,
+            status=self._outcome(),
+            usage=tokens,
+            cost=self._cost(tokens, model),
+            duration=self.duration,
+            time_to_first_token=self.first_token,
+            request_id=self.headers.get("x-request-id") or self.headers.get("request-id") or "",
+            http_status=self.code,
         )
+        if sentry.is_on():
+            ai_spans.show(call, "embeddings" if self.request.url.path.endswith("/embeddings") else "chat")
+        self.tell(call)
 
     def _outcome(self) -> str:
         """An answer that began well may end in an error, or in the middle."""

@@ -230,6 +230,8 @@ def test_the_openapi_document_names_both_ways_in(by_token):
     for operations in document["paths"].values():
         for operation in operations.values():
             assert len(operation["security"]) == 2
+    for permission in ("automation.view_job", "automation.change_job"):
+        assert f"`{permission}`" in document["info"]["description"]
 
 
 def test_the_docs_page_loads_nothing_from_elsewhere(by_token):

@@ -39,17 +39,18 @@ def test_a_job_that_a_step_starts_leads_to_the_same_request(job_type):
     assert Job.objects.get(pk=engine.run(job).result).request_id == "b3f1"
 
 
-def test_a_job_keeps_the_trace_of_its_worker_or_else_of_its_request(job_type):
+def test_a_job_keeps_the_trace_of_its_request_or_else_of_its_worker(job_type):
     name = job_type(ids)
     with bound(trace_id="of-the-request"):
-        job, other = (jobs.create_job(name, {}) for _ in range(2))
+        job = jobs.create_job(name, {})
+    other = jobs.create_job(name, {})
 
     with bound(trace_id="of-the-worker"):
         engine.run(job)
-    engine.run(other)
+        engine.run(other)
 
-    assert Job.objects.get(pk=job.pk).trace_id == "of-the-worker"
-    assert Job.objects.get(pk=other.pk).trace_id == "of-the-request"
+    assert Job.objects.get(pk=job.pk).trace_id == "of-the-request"
+    assert Job.objects.get(pk=other.pk).trace_id == "of-the-worker"
 
 
 def test_ids_of_the_hosts_own_that_are_too_long_are_cut_off(job_type):

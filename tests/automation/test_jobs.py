@@ -175,7 +175,7 @@ def test_of_many_workers_one_runs_the_job(job_type, transactional_db):
         lambda job: Job(job_type="x", duration=-1),
         lambda job: Step(job=job, position=1, name="x", status="pending"),
         lambda job: Step(job=job, position=1, name="x", duration=-1),
-        lambda job: AIRequest(model="x", status="running"),
+        lambda job: AIRequest(model="x", status="pending"),
         lambda job: AIRequest(model="x", status="success", cost=-1),
     ],
 )

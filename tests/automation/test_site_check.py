@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
+from automation.clients.web import TIMEOUT
 from automation.models import Job
-from automation.pipelines import site_check
 
 pytestmark = pytest.mark.django_db
 
@@ -87,7 +87,7 @@ def test_a_cut_connection_is_a_failed_step(check):
     [("/slow", "ReadTimeout: timed out"), ("/drip", "not complete within 0.3 seconds")],
 )
 def test_a_server_that_takes_too_long_is_a_failed_step(check, monkeypatch, path, error):
-    monkeypatch.setattr(site_check, "TIMEOUT", 0.3)
+    monkeypatch.setattr("automation.clients.web.TIMEOUT", 0.3)
 
     job = check(path)
 
@@ -96,7 +96,7 @@ def test_a_server_that_takes_too_long_is_a_failed_step(check, monkeypatch, path,
 
 
 def test_a_path_has_ten_seconds():
-    assert site_check.TIMEOUT == 10
+    assert TIMEOUT == 10
 
 
 def test_a_redirect_is_not_followed(check, web, make_server):

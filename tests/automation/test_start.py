@@ -44,6 +44,25 @@ def test_the_same_key_gives_the_same_job_again():
     assert (Job.objects.count(), DBTaskResult.objects.count()) == (1, 1)
 
 
+@pytest.mark.parametrize("models", [["claude-haiku-4-5", "claude-sonnet-5"], ["gpt-5.5"]])
+@pytest.mark.parametrize("chosen", [{}, {"model": "claude-sonnet-5"}])
+def test_the_same_key_gives_the_same_job_also_when_the_settings_have_changed(settings, models, chosen):
+    asked = {"page": "https://www.notion.so/Bakery-9a9e0000000040008000000000000001", "project": "bakery", **chosen}
+    first = start("key", asked, "notion_vercel")
+    settings.AUTOMATION = {**settings.AUTOMATION, "MODELS": models}
+
+    assert start("key", dict(reversed(asked.items())), "notion_vercel") == first
+    with pytest.raises((IdempotencyKeyTaken, InvalidPayload)):
+        start("key", asked | {"project": "other"}, "notion_vercel")
+
+
+@pytest.mark.parametrize("payload", [{1: "a", "b": 2}, {"anything": float("nan")}, "text", None])
+def test_an_odd_payload_is_refused_with_a_key_as_without(payload):
+    for key in (None, "key"):
+        with pytest.raises(InvalidPayload):
+            start(key, payload)
+
+
 def test_another_key_and_none_give_new_jobs():
     assert len({start("key").pk, start("other").pk, start().pk, start().pk}) == 4
 

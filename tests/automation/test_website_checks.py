@@ -86,8 +86,11 @@ def test_a_path_that_may_lead_out_of_the_project_is_refused(path):
         ({"api/hello.js": "export default () => 1"}, "api/hello.js would run where the website is built or served."),
         ({"middleware.js": "export default () => 1"}, "middleware.js would run where the website is built or served."),
         ({"Src/Middleware.mjs": "1"}, "Src/Middleware.mjs would run where the website is built or served."),
+        ({"middleware.json": "1"}, "middleware.json would run where the website is built or served."),
+        ({"requirements.txt": "evil"}, "requirements.txt would run where the website is built or served."),
         ({"A.txt": "", "a.txt": ""}, "Two paths differ in capital letters only."),
         ({"a.txt": "", "a.txt/b.txt": ""}, "'a.txt' is a file and a folder."),
+        ({"a.txt": "", "A.txt/b.txt": ""}, "'a.txt' is a file and a folder."),
         ({"a.txt": "ü" * 150_001}, "a.txt has 300,002 bytes; 300,000 are allowed."),
     ],
 )  # fmt: skip

@@ -270,3 +270,18 @@ def test_workers_outlive_a_database_that_is_away_for_seconds_idle_and_busy(gate)
         g.start_jobs(2)
         g.counted(success=3)
         assert all("cannot be reached" in worker.log.read_text() for worker in workers)
+
+
+@pytest.mark.timeout(120)
+def test_jobs_stay_with_their_workers_when_the_database_was_away_for_longer_than_a_lease(gate):
+    with gate(lease=3) as g:
+        g.start_jobs(4, "slow")
+        workers = g.hire(4)
+        g.wait_for(4)
+        with away(g.site.database_url):
+            time.sleep(5)
+        time.sleep(3)
+
+        rows = g.rows()
+        assert (rows["jobs"], rows["attempts"]) == ({"running": 4}, [1] * 4)
+        kill(*workers)

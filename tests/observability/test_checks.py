@@ -88,6 +88,8 @@ def test_none_is_as_good_as_nothing(messages):
         ({"METRICS_TOKEN": "short"}, "observability.W006"),
         ({"METRICS_TOKEN": "", "METRICS_TOKEN_FILE": "/nowhere/token"}, "observability.E005"),
         ({"HEALTH_CHECKS": ["observability.health.check_datbase"]}, "observability.E006"),
+        ({"SENTRY_IGNORED_EXCEPTIONS": ["django.http.Http404", "django.http.HttpResponse"]}, "observability.E010"),
+        ({"SENTRY_DSN": "https://key@sentry.example.org/1"}, "observability.W010"),
         ({"CACHE_ALIAS": "sessions"}, "observability.E007"),
         ({"SENTRY_EVENT_URL": "https://sentry.example.com/issues/"}, "observability.E009"),
         ({"SENTRY_EVENT_URL": "javascript:{event_id}"}, "observability.E009"),

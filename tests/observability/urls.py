@@ -11,6 +11,8 @@ from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from observability.metrics import MetricsCollector
+from observability.sentry import capture_message
+from project.urls import handler500  # noqa: F401
 from project.urls import urlpatterns as site_urls
 
 
@@ -21,6 +23,15 @@ def ok(request, **kwargs):
 
 def fail(request):
     raise RuntimeError("the view's own fault")
+
+
+def report(request):
+    """Twenty messages for Sentry, of which most wait to be sent when this answers."""
+    return HttpResponse(str(sum(capture_message(f"message {number}") is not None for number in range(20))))
+
+
+def fail_for_user(request):
+    raise RuntimeError(f"for {request.user.pk}")
 
 
 def missing(request):
@@ -109,6 +120,8 @@ urlpatterns = [
     re_path(r"^archive/(?P<year>[0-9]{4})/(\d+)/$", ok),
     path("shop/<int:shop>/", include(nested)),
     path("fail", fail),
+    path("report", report),
+    path("fail-for-user", fail_for_user),
     path("missing", missing),
     path("forbidden", forbidden),
     path("slow", slow),

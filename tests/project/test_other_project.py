@@ -138,7 +138,7 @@ def test_each_package_imports_what_its_extras_install():
     brought = {"asgiref", "redis"}  # by Django and django-redis
     for_types = {"httpx2"}
     assert imported("automation") - brought <= declared("automation", "prices")
-    assert imported("observability") - brought - for_types <= declared("redis", "prices", "logs")
+    assert imported("observability") - brought - for_types <= declared("redis", "prices", "logs", "sentry")
 
 
 @pytest.mark.timeout(400)

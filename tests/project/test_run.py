@@ -57,11 +57,11 @@ class Terminal:
             pass  # how Linux says that the last program has left the terminal
         os.close(self.master)
 
-    def shows(self, text, seconds=30):
+    def shows(self, text, times=1, seconds=30):
         deadline = time.monotonic() + seconds
-        while text not in self.shown and self.process.poll() is None and time.monotonic() < deadline:
+        while self.shown.count(text) < times and self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert text in self.shown, self.shown
+        assert self.shown.count(text) >= times, self.shown
 
     def press_ctrl_c(self):
         os.write(self.master, b"\x03")
@@ -111,7 +111,7 @@ def part(checkout, name):
 
 def suspend_worker(terminal, checkout):
     """Stop the worker where no signal but SIGKILL reaches it; before it handles signals itself, all would end it."""
-    terminal.shows("Starting worker")
+    terminal.shows("Starting worker", times=len(parts(checkout, "db_worker")))
     part(checkout, "db_worker").suspend()
 
 

@@ -5,14 +5,19 @@ from typing import Any
 
 from django.db import connections
 from django_tasks_db.management.commands import db_worker
+from django_tasks_db.models import DBTaskResult
 
 from automation.background import Background
 from automation.outages import AWAY, PAUSE, tell
 from automation.reaper import reap
+from observability import sentry
 
 
 class Worker(db_worker.Worker):
-    """A worker that stays while the database is away, unless it is to end when nothing waits."""
+    """A worker that stays while the database is away, unless it is to end when nothing waits.
+
+    What Sentry is told of a task, as its user, does not go along with the next one.
+    """
 
     def run(self) -> None:
         while self.running:
@@ -26,6 +31,10 @@ class Worker(db_worker.Worker):
             connections.close_all()
             time.sleep(PAUSE)
 
+    def run_task(self, db_task_result: DBTaskResult) -> None:
+        with sentry.isolated():
+            super().run_task(db_task_result)
+
 
 class Command(db_worker.Command):
     """Found before the library's own, since `automation` stands before it in INSTALLED_APPS."""
@@ -34,7 +43,7 @@ class Command(db_worker.Command):
 
     def handle(self, **options: Any) -> None:
         db_worker.Worker = Worker  # type: ignore[misc]  # the library's command makes it by this name
-        reaper = Background("Reaper", reap)
+        reaper = Background("Reaper", reap, rest=True)
         reaper.start()
         try:
             super().handle(**options)

@@ -25,7 +25,9 @@ PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*
 TITLE = re.compile(r"<title(?:\s[^<>]{0,200})?>([^<]{0,1000})</title\s*>", re.IGNORECASE)
 # With these, a page of Notion could run commands where the website is built, or programs where it is served: Vercel
 # makes a function of each file in ``api``, and of a middleware. https://vercel.com/docs/functions/runtimes
-PROGRAMS = re.compile(r"(.*/)?(package|vercel|now)\.json|api/.*|(src/)?middleware\.m?js", re.IGNORECASE)
+PROGRAMS = re.compile(
+    r"(.*/)?((package|vercel|now)\.json|requirements\.txt)|api/.*|(src/)?middleware\..*", re.IGNORECASE
+)
 
 
 def complaints(files: Mapping[str, str]) -> list[str]:
@@ -42,9 +44,10 @@ def _about_all(files: Mapping[str, str]) -> Iterator[str]:
         yield f"The files have {size:,} bytes together; {MAX_ALL:,} are allowed."
     if len({path.casefold() for path in files}) < len(files):
         yield "Two paths differ in capital letters only."
-    folders = {str(folder) for path in files for folder in PurePosixPath(path).parents}
-    for path in files.keys() & folders:
-        yield f"{path!r} is a file and a folder."
+    folders = {str(folder).casefold() for path in files for folder in PurePosixPath(path).parents}
+    for path in files:
+        if path.casefold() in folders:
+            yield f"{path!r} is a file and a folder."
 
 
 def _about_one(path: str, content: str) -> Iterator[str]:

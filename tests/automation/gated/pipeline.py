@@ -1,4 +1,4 @@
-"""`pay` leaves a line in a file each time that it is done; `wait` leaves a file when it arrives at the gate."""
+"""Jobs that wait or fail: `pay` leaves a line each time that it is done, `wait` a file when it is at the gate."""
 
 import asyncio
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 import pydantic
 
 from automation.engine import Run
+from automation.errors import Failure
 from automation.models import Job
 from automation.registry import Pipeline
+from automation.tasks import task
 
 
 class Folder(pydantic.BaseModel):
@@ -45,3 +47,46 @@ async def sleep(run: Run) -> None:
         status = await Job.objects.values_list("status", flat=True).aget(pk=run.job.pk)
         (run.payload.folder / "called off").write_text(status)
         raise
+
+
+broken = Pipeline("broken", payload=Folder)
+
+
+@broken.step()
+def stand(run: Run) -> None:
+    pass
+
+
+@broken.step()
+def fall(run: Run) -> None:
+    raise RuntimeError("the step's own fault")
+
+
+closed = Pipeline("closed", payload=Folder)
+
+
+@closed.step()
+def knock(run: Run) -> None:
+    raise Failure("It is closed.")
+
+
+leaky = Pipeline("leaky", payload=Folder)
+
+
+@leaky.step()
+def leak(run: Run) -> None:
+    import sentry_sdk
+
+    sentry_sdk.set_user({"id": "7", "username": "left behind"})
+    sentry_sdk.set_tag("left", "behind")
+    sentry_sdk.add_breadcrumb(message="left behind")
+    raise RuntimeError("with much of its own")
+
+
+@task()
+def leave_behind(number: int) -> None:
+    """A task that is no job."""
+    import sentry_sdk
+
+    sentry_sdk.set_tag(f"left_by_{number}", "behind")
+    raise RuntimeError(f"the fault of task {number}")

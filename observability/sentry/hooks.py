@@ -1,0 +1,115 @@
+"""What the SDK asks before it sends something: all that leaves the process passes through here."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any, cast
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from observability import access, correlation
+from observability.conf import get_conf
+from observability.scrubbing import Scrubber, known_secrets
+
+from .sdk import active, harmless
+
+Event = dict[str, Any]
+# Arguments of a message are sent within it, where what is before them tells whether they are secrets, and not apart.
+ARGUMENT = "sentry.message.parameter"
+SESSION_KEY = "_auth_user_id"  # django.contrib.auth.SESSION_KEY, without loading an app that may not be installed
+
+
+@cache
+def _scrubber() -> Scrubber:
+    """Knows the secrets that the settings and the environment hold."""
+    named = {name: getattr(settings, name, None) for name in dir(settings) if name.isupper()}
+    return Scrubber(known_secrets(named) | known_secrets(vars(get_conf())) | known_secrets(os.environ))
+
+
+def clean(value: Any) -> Any:
+    """A copy without secrets."""
+    return _scrubber()(value)
+
+
+def _or_nothing(prepare: Callable[[Event], Event]) -> Callable[[Event, Any], Event | None]:
+    """What cannot be made safe is not sent, but counted."""
+
+    def hook(event: Event, hint: Any = None) -> Event | None:
+        try:
+            return prepare(event)
+        except Exception as error:
+            from observability.metrics import drop  # which needs the settings, and this module is imported by them
+
+            drop("observability.sentry", "scrubber", type(error).__name__)  # its text may quote the secret
+            return None
+
+    return hook
+
+
+@_or_nothing
+def before_send(event: Event) -> Event:
+    """An error, message, transaction or check-in as it leaves; arguments of a log record only within its message."""
+    event = _with_allowed_user(event)
+    if log := event.get("logentry"):
+        event["logentry"] = {name: part for name, part in log.items() if name != "params"}
+    return cast(Event, clean(event))
+
+
+@_or_nothing
+def before_send_log(log: Event) -> Event:
+    """A log line or metric as it leaves, with the ids that hold."""
+    given = {name: value for name, value in log.get("attributes", {}).items() if not name.startswith(ARGUMENT)}
+    return cast(Event, clean(log | {"attributes": {**correlation.ids.get(), **given}}))
+
+
+def _with_allowed_user(event: Event) -> Event:
+    """The id alone unless the settings allow more, whoever gave it."""
+    conf = get_conf()
+    allowed = {"id": True, "email": conf.SENTRY_USER_EMAIL, "ip_address": conf.SENTRY_USER_IP}
+    user = {name: value for name, value in (event.get("user") or {}).items() if allowed.get(name)}
+    rest = {name: part for name, part in event.items() if name != "user"}
+    return rest | {"user": user} if user else rest
+
+
+def add_ids(event: Any, hint: Any) -> Any:
+    """The ids that hold, as tags; those that the event has go before them."""
+    with harmless:
+        event["tags"] = {**_ids(), **(event.get("tags") or {})}
+    return event
+
+
+def _ids() -> dict[str, str]:
+    return {name: value for name, value in correlation.ids.get().items() if name != "trace_id"}
+
+
+def enter(request: HttpRequest, request_id: str) -> None:
+    """Have all that is sent of this request carry its id, and that of its user once that is known."""
+    with harmless:
+        if sdk := active():
+            scope = sdk.get_isolation_scope()  # of this request; the transaction is sent when its middleware is done
+            scope.set_tag("request_id", request_id)
+            scope.add_event_processor(partial(_add_user, weakref.ref(request)))
+
+
+def _add_user(reference: Callable[[], HttpRequest | None], event: Event, hint: Any) -> Event:
+    with harmless:
+        if request := reference():
+            found = {name: value for name, value in _about_user(request) if value}
+            if user := {**found, **(event.get("user") or {})}:
+                event["user"] = user
+    return event
+
+
+def _about_user(request: HttpRequest) -> Iterator[tuple[str, str]]:
+    """Of the user that the request itself has loaded: to ask for one would cost a query, or fail."""
+    known = request.__dict__
+    user = known.get("_cached_user") or known.get("_acached_user")
+    session = getattr(known.get("session"), "_session_cache", None) or {}
+    yield "id", str(getattr(user, "pk", None) or session.get(SESSION_KEY) or "")
+    yield "email", str(getattr(user, "email", ""))
+    if get_conf().SENTRY_USER_IP:
+        yield "ip_address", str(access.client_address(request) or "")

@@ -1,0 +1,66 @@
+"""A real Sentry receiver, kent, and what came there."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.request import urlopen
+
+import httpx2
+
+from tests.servers import new_folder, start_on_free_port
+from tests.site import eventually
+
+Item = dict[str, Any]
+KENT = [sys.executable, "-m", "flask", "--app", "kent.app", "run", "-h", "127.0.0.1", "-p"]
+
+
+@dataclass
+class Sentry:
+    """A receiver; ``dsn`` leads to it."""
+
+    port: int
+    client: httpx2.Client
+
+    @property
+    def dsn(self) -> str:
+        return f"http://public@127.0.0.1:{self.port}/1"
+
+    def items(self, *kinds: str) -> list[Item]:
+        """What came so far of these kinds, as event, transaction, check_in, log or span; of all where none is given."""
+        found = self.client.get("/api/eventlist/").json()["events"]
+        payloads = [self.client.get(f"/api/event/{one['event_id']}").json()["payload"] for one in found]
+        return [payload["body"] for payload in payloads if not kinds or payload["header"]["type"] in kinds]
+
+    def wait(self, *kinds: str, number: int = 1, seconds: float = 20) -> list[Item]:
+        """So many items, and no more a moment later."""
+        eventually(lambda: len(self.items(*kinds)) >= number, True, seconds)
+        time.sleep(0.5)
+        found = self.items(*kinds)
+        assert len(found) == number, json.dumps(found, indent=1)[:5000]
+        return found
+
+    def clear(self) -> None:
+        self.client.post("/api/flush/")
+
+
+def start_sentry() -> Sentry:
+    """A receiver that runs until the end of the tests."""
+
+    def answers(port: int) -> None:
+        urlopen(f"http://127.0.0.1:{port}/api/eventlist/", timeout=2).close()
+
+    port = start_on_free_port(lambda port: [*KENT, str(port)], answers, new_folder("kent") / "log")
+    client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10)
+    return Sentry(port, client)
+
+
+def exception(event: Item) -> Item:
+    """The last exception of an event, which has the others as its causes."""
+    return event["exception"]["values"][-1]
+
+
+def frames(event: Item) -> list[str]:
+    """The functions in which it was raised, the innermost last."""
+    return [frame["function"] for frame in exception(event)["stacktrace"]["frames"]]
