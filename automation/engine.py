@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from automation.errors import Failure, describe, printable
 from automation.leases import Cancelled, Lost, Stop, hold, kept
 from automation.models import Job, JobStatus, Step, StepStatus
 from automation.outages import outlast
+from automation.retries import pause
 from automation.transitions import finish_job, finish_step, start_job, start_step
 from observability import sentry
 from observability.correlation import bound
@@ -173,7 +173,7 @@ class Attempt:
             try:
                 return _as_kept(_call(kind.function, self.run, *item))
             except Exception as exc:
-                wait = _wait(kind, step.attempts, exc)
+                wait = pause(exc, step.attempts, tries=kind.retries + 1, first=kind.backoff, longest=MAX_WAIT)
                 if wait is None:
                     raise
                 logger.warning("Job %s: %s failed, again in %.1f s: %s", step.job_id, kind.name, wait, describe(exc))
@@ -199,15 +199,6 @@ def _first(group: BaseExceptionGroup[Stop]) -> Stop:
 def _as_kept(value: Any) -> Any:
     """Return a value as JSON gives it back, so that a job taken up again sees nothing else than it saw before."""
     return json.loads(json.dumps(value, allow_nan=False))
-
-
-def _wait(kind: registry.StepType, tried: int, exc: Exception) -> float | None:
-    """Return the seconds until the next try, twice as many each time; None when there is none."""
-    if tried > kind.retries or not getattr(exc, "retriable", False):
-        return None
-    wait = min(MAX_WAIT, kind.backoff * 2 ** (tried - 1)) * random.uniform(0.5, 1)  # noqa: S311  # not in step with others
-    wait = max(wait, getattr(exc, "retry_after", None) or 0)
-    return wait if wait <= MAX_WAIT else None
 
 
 def _since(clock: float) -> float:
