@@ -101,9 +101,8 @@ job:http_request_errors:ratio_rate{short} > {factor} * {budget}
 and
 round(sum by (job) (increase({ERRORS}[{counted}]))) >= {at.BURN_ERRORS_AT_LEAST}""",
         f"{PERCENT} of the requests to {JOB} failed over {long}",
-        f"{PERCENT} of the requests to {JOB} ended in 5xx over {long}, and it goes on. The objective of "
-        f"{at.OBJECTIVE:.1%} allows {budget:.1%} over 30 days; above {factor * budget:.1%} they are used up {factor:g} times "
-        "as fast.",
+        f"{PERCENT} of the requests to {JOB} ended in 5xx over {long}, and it goes on. What the objective of "
+        f"{at.OBJECTIVE:.1%} allows for 30 days is used up in {30 / factor:.2g} days above {factor * budget:.1%}.",
         lasting,
         {"window": long},
     )
@@ -189,7 +188,7 @@ ai = [
         "AISpendForecastOverBudget",
         WARNING,
         "job_budget:ai_budget_spent_usd:forecast > (job_budget:ai_budget_limit_usd:max > 0)",
-        f"The budget {BUDGET} of {JOB} will not last",
+        f"The budget {BUDGET} of {JOB} is heading for {USD}",
         f"At the present pace {JOB} will have spent {USD} when the day or month of the budget {BUDGET} ends, "
         f"and its limit is {LIMIT}.",
         "30m",
@@ -203,15 +202,15 @@ or
 {_SPENT_SHARE}
 and
 {events("ai_budget_rejections_total", "15m", "job, budget")} > 0""",
-        f"The budget {BUDGET} of {JOB} is used up",
+        f"{PERCENT} of the budget {BUDGET} of {JOB} are spent",
         f"{PERCENT} of the {LIMIT} of the budget {BUDGET} of {JOB} are spent; requests that do not fit in are refused.",
     ),
     Alert(
         "AIRequestsUnpriced",
         WARNING,
         f"{events('ai_unpriced_requests_total', '1h', 'job, model')} > 0",
-        f"Requests of {JOB} to {MODEL} have no price",
-        f"What {VALUE} requests of {JOB} to {MODEL} within the last hour have cost is unknown, and in no sum.",
+        f"Requests of {JOB} to {MODEL} without a price: {VALUE}",
+        f"Requests of {JOB} to {MODEL} within the last hour whose cost is unknown, and in no sum: {VALUE}.",
     ),
 ]
 
@@ -236,8 +235,8 @@ monitoring = [
         "MetricsSamplesDropped",
         WARNING,
         f"{events('observability_dropped_total', '15m', 'job, metric, reason')} > 0",
-        f"{JOB} refused samples of {METRIC}",
-        f"{JOB} refused {VALUE} samples of {METRIC} within a quarter of an hour: {REASON}.",
+        f"Samples of {METRIC} that {JOB} refused: {VALUE}",
+        f"Samples of {METRIC} that {JOB} refused within a quarter of an hour: {VALUE}, for {REASON}.",
     ),
 ]
 
