@@ -544,6 +544,12 @@ class MetricsCollector:
 
     @staticmethod
     @never_raises
+    def record_budget_rejection(budget: str) -> None:
+        """One request to a model that was not made, since it did not fit into a budget."""
+        count(ai_budget_rejections_total, budget)
+
+    @staticmethod
+    @never_raises
     def set_active_users(value: float) -> None:
         """Signed-in users now, as the application counts them: shown while this process lives, in place of ours."""
         put(active_users, value)

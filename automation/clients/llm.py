@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
+from functools import partial
 from typing import Any, ClassVar
 
 import httpx2
@@ -14,7 +15,7 @@ from automation.clients.http import CODE, Deadline, Service, ServiceError, Sleep
 from automation.errors import printable
 from automation.models import AIRequest, AIRequestStatus, Job
 from automation.transitions import finish_request, start_request
-from observability.http import AICall, instrument
+from observability.http import AICall, Usage, instrument, prices
 
 SILENCE = 60.0  # seconds that a stream may say nothing
 SMALLEST_COST = Decimal("1e-8")  # USD, that rows can hold
@@ -56,18 +57,25 @@ class LLM(Service):
         stream: bool = True,
         watch: Watch | None = None,
     ) -> Completion:
-        """Return what the model says; raises ServiceError.
+        """Return what the model says; raises ServiceError, and BudgetExceeded where the request does not fit into one.
 
         `watch` is called with each piece of a stream as it comes, and with "" whenever anything comes; what it raises
         ends the request. An answer that broke off has cost money: whether to ask again is left to the step.
         """
         body = self._body(model, messages, system, max_tokens, stream)
+        most = partial(self._most, model, body, max_tokens)
 
         def once() -> Completion:
-            with self._recorded(start_request(job, self.provider, printable(model)[:200])):
+            with self._recorded(start_request(job, self.provider, printable(model)[:200], most)):
                 return self._stream(body, watch) if stream else self._whole(body)
 
         return self._repeat(once, lambda error: error.was_refused)
+
+    def _most(self, model: str, body: dict[str, Any], max_tokens: int) -> Decimal | None:
+        """Return what a request may cost, in USD: no token is shorter than a byte. None where no price is known."""
+        usage = Usage(input_tokens=len(json.dumps(body, ensure_ascii=False).encode()), output_tokens=max_tokens)
+        cost = prices.cost(usage, model, str(self._client.base_url), self.provider, {})
+        return None if cost is None else cost.quantize(SMALLEST_COST, ROUND_UP)
 
     def _whole(self, body: dict[str, Any]) -> Completion:
         with self._answer("complete", "POST", self.path, json=body, timeout=timeouts(self._timeout)) as answer:
