@@ -5,7 +5,7 @@ another has. A reservation ends with its request; where the cost stays unknown, 
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -17,6 +17,8 @@ from automation.errors import BudgetExceeded
 from automation.models import AIRequest, Budget, BudgetPeriod, Job, Reservation
 from automation.signals import budget_nearly_spent
 from observability import metrics, sentry
+
+SMALLEST_SHARE = 0.05  # of a period that has to have passed before its pace says anything
 
 Gauge = Mapping[tuple[str, ...], float]
 
@@ -38,6 +40,21 @@ def concerning(job: Job | None, model: str) -> list[Budget]:
             model__in=["", model],
         ).order_by("pk")
     )
+
+
+def end_of(period: BudgetPeriod) -> date:
+    """Return the first day after a period."""
+    if period.budget.period == Budget.Period.DAY:
+        return period.begins + timedelta(days=1)
+    return (period.begins + timedelta(days=31)).replace(day=1)
+
+
+def forecast(period: BudgetPeriod) -> Decimal | None:
+    """Return what will be spent at the period's end in USD if it goes on at its pace so far; None in its first 20th."""
+    zone = timezone.get_default_timezone()
+    begin, end = (datetime.combine(day, time(), zone).timestamp() for day in (period.begins, end_of(period)))
+    passed = (timezone.now().timestamp() - begin) / (end - begin)
+    return None if passed < SMALLEST_SHARE else period.spent / Decimal(min(passed, 1))
 
 
 def reserve(row: AIRequest, budgets: Iterable[Budget], most: Decimal | None) -> None:

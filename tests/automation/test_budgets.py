@@ -1,5 +1,6 @@
 """Budgets: what is let through, what is refused, and where a budget stands afterwards."""
 
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from automation.budgets import begin_of, forecast
 from automation.clients import ServiceError, llm_for
 from automation.errors import BudgetExceeded
 from automation.models import AIRequest, AIRequestStatus, Budget, BudgetPeriod, Job, Reservation
@@ -220,3 +222,44 @@ def test_the_gauges_say_where_a_budget_stands(ask, budget):
     assert metric_value("ai_budget_spent_usd", budget="all") == pytest.approx(float(row.cost))
     assert metric_value("ai_budget_reserved_usd", budget="all") == 0
     assert metric_value("ai_budget_rejections_total", budget="untouched") == 0
+
+
+def test_the_admin_makes_budgets_and_says_where_they_stand(ask, admin_client):
+    made = {"name": "checks", "limit": "0.5", "period": "day", "job_type": "site_check", "warn_at": "80"}
+    assert admin_client.post("/admin/automation/budget/add/", made).status_code == 302
+    with time_machine.travel("2026-11-25T06:00Z", tick=True):
+        row = ask()
+        page = admin_client.get("/admin/automation/budget/").content.decode()
+    cells = re.findall(r'class="field-(\w+)[^>]*>(?:<a[^>]*>)?([^<]*)<', page)
+    assert dict(cells) == {
+        "name": "checks",
+        "concerns": "site_check",
+        "limit_of": "$0.5000 a day",
+        "spent": f"${row.cost:.4f}",
+        "reserved": "$0.0000",
+        "forecast": f"${row.cost * 4:.4f}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("period", "moment", "expected"),
+    [
+        ("day", "2026-11-25T00:30Z", None),
+        ("day", "2026-11-25T12:00Z", "6"),
+        ("month", "2026-02-08T00:00Z", "12"),
+        ("month", "2026-12-16T12:00Z", "6"),
+    ],
+)
+def test_the_forecast_goes_on_at_the_pace_so_far(budget, settings, period, moment, expected):
+    settings.TIME_ZONE = "UTC"
+    with time_machine.travel(moment, tick=False):
+        its = budget(period=period)
+        now = BudgetPeriod(budget=its, begins=begin_of(its), spent=Decimal(3))
+        assert forecast(now) == (expected and pytest.approx(Decimal(expected)))
+
+
+def test_a_list_of_many_budgets_needs_no_more_queries(budget, admin_client, django_assert_max_num_queries):
+    for number in range(30):
+        BudgetPeriod.objects.create(budget=budget(name=str(number)), begins=begin_of(Budget(period="month")))
+    with django_assert_max_num_queries(9):
+        assert admin_client.get("/admin/automation/budget/").status_code == 200
