@@ -14,7 +14,7 @@ from django_tasks_db.models import DBTaskResult
 
 from automation.background import PER_LEASE
 from automation.conf import completion_timeout, lease
-from automation.models import AIRequest, AIRequestStatus, Job, JobStatus
+from automation.models import AIRequest, AIRequestStatus, Job, JobStatus, PriceSource
 from automation.tasks import end_tasks, give_back, requeue
 from observability import sentry
 from observability.tracking import transition
@@ -95,4 +95,4 @@ def _end_requests() -> None:
     """
     longest = timedelta(seconds=completion_timeout()) + lease()
     for row in AIRequest.objects.filter(status=AIRequestStatus.RUNNING, created_at__lt=Now() - longest):
-        transition(row, AIRequestStatus.ERROR, error=DIED)
+        transition(row, AIRequestStatus.ERROR, error=DIED, price_source=PriceSource.NO_USAGE)
