@@ -43,6 +43,18 @@ class AIRequestStatus(models.TextChoices):
     BUDGET_EXCEEDED = "budget_exceeded"
 
 
+class PriceSource(models.TextChoices):
+    """From where the cost of a request to a model is known; the last two say why it is not."""
+
+    LIST = "genai-prices", "price list"
+    SETTINGS = "settings", "settings"
+    ADMIN = "admin", "admin"
+    PROVIDER = "provider", "told by the provider"
+    NOT_BILLED = "not_billed", "not billed"
+    NO_PRICE = "no_price", "no price"
+    NO_USAGE = "no_usage", "tokens unknown"
+
+
 class Job(models.Model):
     """One run of a job type with its payload, from the request to its outcome."""
 
@@ -183,6 +195,7 @@ class AIRequest(models.Model):
     Status = AIRequestStatus
 
     job = models.ForeignKey(Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="ai_requests")
+    step = models.CharField(max_length=100, blank=True, default="", help_text="Of the job, that made it.")
     provider = models.CharField(max_length=32, blank=True, default="")
     model = models.CharField(max_length=200)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
@@ -195,6 +208,13 @@ class AIRequest(models.Model):
     cost = models.DecimalField(
         "cost in USD", max_digits=14, decimal_places=8, null=True, blank=True, help_text="Empty: unknown."
     )
+    price_source = models.CharField(
+        "price", max_length=16, choices=PriceSource.choices, blank=True, default="", help_text="Where it is from."
+    )
+    price_version = models.CharField(
+        max_length=64, blank=True, default="", help_text="Of the list, or the day from which it holds."
+    )
+    billed = models.JSONField(default=dict, blank=True, help_text="What the cost is worked out from.")
     duration = models.FloatField("seconds", null=True, blank=True, help_text="By a monotonic clock.")
     time_to_first_token = models.FloatField(
         "seconds to the first token", null=True, blank=True, help_text="Of a stream."
@@ -212,6 +232,14 @@ class AIRequest(models.Model):
             models.Index(fields=["status", "-created_at", "-id"], name="automation_ai_by_status"),
             models.Index(fields=["model", "-created_at", "-id"], name="automation_ai_by_model"),
             models.Index(fields=["request_id"], name="automation_ai_by_request"),
+            models.Index(
+                fields=["id"], condition=Q(price_source=PriceSource.NO_PRICE), name="automation_ai_without_price"
+            ),
+            models.Index(
+                fields=["-created_at", "-id"],
+                condition=Q(price_source=PriceSource.NO_PRICE),
+                name="automation_ai_unpriced_newest",
+            ),
         ]
         constraints = [
             models.CheckConstraint(

@@ -20,7 +20,7 @@ from automation import budgets
 from automation.conf import completion_timeout, lease
 from automation.errors import BudgetExceeded
 from automation.leases import worker_name
-from automation.models import MAX_ID, AIRequest, AIRequestStatus, Budget, Job, JobStatus, Step, StepStatus
+from automation.models import MAX_ID, AIRequest, AIRequestStatus, Budget, Job, JobStatus, PriceSource, Step, StepStatus
 from automation.outages import outlast
 from observability import correlation
 from observability.metrics import MetricsCollector
@@ -113,7 +113,8 @@ def start_request(job: Job | None, provider: str, model: str, most: Callable[[],
     `most` tells what it may cost, in USD; it is asked for where there are budgets to hold that in. Where one has not so
     much left, the request is recorded as refused, and BudgetExceeded raised.
     """
-    about = {"job": job, "provider": provider, "model": model}
+    step = correlation.current().get("step", "")
+    about = {"job": job, "step": step, "provider": provider, "model": model}
     concerned = budgets.concerning(job, model)
     if not concerned:
         return _insert_request(AIRequest(**about))
@@ -124,7 +125,8 @@ def start_request(job: Job | None, provider: str, model: str, most: Callable[[],
         if end_lost_requests():
             with suppress(BudgetExceeded):
                 return _insert_request(AIRequest(**about), concerned, amount)
-        _insert_request(AIRequest(**about, status=AIRequestStatus.BUDGET_EXCEEDED, cost=0, error=str(refusal)))
+        refused = {"status": AIRequestStatus.BUDGET_EXCEEDED, "cost": 0, "price_source": PriceSource.NOT_BILLED}
+        _insert_request(AIRequest(**about, **refused, error=str(refusal)))
         MetricsCollector.record_budget_rejection(refusal.budget)
         raise
 
@@ -145,9 +147,10 @@ def end_lost_requests() -> int:
 
     Not those of an expired job at once: a worker that only stood still has its answer yet to record.
     """
+    unknown = {"error": DIED, "price_source": PriceSource.NO_USAGE}
     longest = timedelta(seconds=completion_timeout()) + lease()
     lost = AIRequest.objects.filter(status=AIRequestStatus.RUNNING, created_at__lt=Now() - longest)
-    return sum(finish_request(row, AIRequestStatus.ERROR, duration=None, error=DIED) for row in lost)
+    return sum(finish_request(row, AIRequestStatus.ERROR, duration=None, **unknown) for row in lost)
 
 
 def _finish(

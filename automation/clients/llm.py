@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,12 +13,13 @@ import httpx2
 from automation import conf
 from automation.clients.http import CODE, Deadline, Service, ServiceError, Sleep, TimedOut, timeouts, tls
 from automation.errors import printable
-from automation.models import AIRequest, AIRequestStatus, Job
+from automation.models import AIRequest, AIRequestStatus, Job, PriceSource
+from automation.prices import priced
 from automation.transitions import finish_request, start_request
-from observability.http import AICall, Usage, instrument, prices
+from observability import spend
+from observability.http import AICall, Usage, instrument
 
 SILENCE = 60.0  # seconds that a stream may say nothing
-SMALLEST_COST = Decimal("1e-8")  # USD, that rows can hold
 CUT_SHORT = {"length", "max_tokens"}  # reasons of an end
 # What comes of reading another shape than the documented one.
 SHAPE_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
@@ -74,8 +75,8 @@ class LLM(Service):
     def _most(self, model: str, body: dict[str, Any], max_tokens: int) -> Decimal | None:
         """Return what a request may cost, in USD: no token is shorter than a byte. None where no price is known."""
         usage = Usage(input_tokens=len(json.dumps(body, ensure_ascii=False).encode()), output_tokens=max_tokens)
-        cost = prices.cost(usage, model, str(self._client.base_url), self.provider, {})
-        return None if cost is None else cost.quantize(SMALLEST_COST, ROUND_UP)
+        provider = spend.provider_at(str(self._client.base_url)) or self.provider
+        return priced(spend.price(usage, model, provider))["cost"]
 
     def _whole(self, body: dict[str, Any]) -> Completion:
         with self._answer("complete", "POST", self.path, json=body, timeout=timeouts(self._timeout)) as answer:
@@ -130,7 +131,10 @@ class LLM(Service):
             if self._calls:
                 _save(row, self._calls[0], fault)
             else:
-                finish_request(row, AIRequestStatus.ERROR, duration=None, error=_reason(fault) if fault else "")
+                error = _reason(fault) if fault else ""
+                finish_request(
+                    row, AIRequestStatus.ERROR, duration=None, error=error, price_source=PriceSource.NO_USAGE
+                )
 
     def _body(self, model: str, messages: list[Message], system: str, max_tokens: int, stream: bool) -> dict[str, Any]:
         raise NotImplementedError
@@ -159,7 +163,9 @@ def _save(row: AIRequest, call: AICall, fault: BaseException | None) -> None:
         cached_input_tokens=tokens.cached_input_tokens or 0,
         cache_write_tokens=tokens.cache_write_tokens or 0,
         reasoning_tokens=tokens.reasoning_tokens or 0,
-        cost=None if call.cost is None else call.cost.quantize(SMALLEST_COST),
+        **priced(call.price),
+        provider=call.provider[:32],
+        billed=call.usage.told() | {"terms": dict(call.terms)},
         time_to_first_token=call.time_to_first_token,
         request_id=printable(call.request_id)[:128],
     )

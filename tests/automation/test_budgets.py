@@ -3,9 +3,11 @@
 import re
 from datetime import date, timedelta
 from decimal import Decimal
+from io import StringIO
 
 import pytest
 import time_machine
+from django.core.management import call_command
 from django.utils import timezone
 
 from automation.budgets import begin_of, forecast
@@ -136,6 +138,24 @@ def test_a_model_without_a_price_is_refused_unless_the_budget_lets_it_through(as
     strict.save()
     assert ask(UNPRICED).cost is None
     assert stand(strict) == (0, 0)
+
+
+def test_a_request_that_gets_its_price_later_is_spent_then(ask, budget, settings):
+    lenient = budget(allow_unpriced=True)
+    ask(UNPRICED)
+    settings.OBSERVABILITY = {"AI_PRICES": [{"model": UNPRICED, "input": "10", "output": "20"}]}
+    call_command("reprice_ai_requests", stdout=StringIO())
+    assert stand(lenient) == (AIRequest.objects.get().cost, 0)
+    assert stand(lenient) > (0, 0)
+    assert not Reservation.objects.exists()
+
+
+def test_a_request_knows_the_step_that_made_it(ask, run_job, job_type):
+    def first(run):
+        return ask(job=run.job).pk
+
+    run_job(job_type(first))
+    assert AIRequest.objects.get().step == "first"
 
 
 def test_a_model_without_a_price_is_refused_when_nothing_is_left(ask, budget):
