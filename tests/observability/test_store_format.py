@@ -158,6 +158,20 @@ def test_info_and_enum_of_all_living_processes_are_shown_though_prometheus_clien
     ]
 
 
+def test_a_process_that_only_declares_an_enum_hides_no_state_that_another_has_set(recorder):
+    folder = new_folder("metrics")
+    one, other = recorder(folder), recorder(folder)
+    for process in one, other:
+        process.do("door = prometheus_client.Enum('door', 'The door.', states=['open', 'closed'])")
+        process.do("one = prometheus_client.Enum('doors', 'Doors.', ['of'], states=['open', 'closed']).labels('one')")
+        assert one.do("[metric_value('door', door='open'), metric_value('doors', doors='open')]") == [process is one] * 2
+        one.do("door.state('closed')")
+        one.do("one.state('closed')")
+    other.do("door.state('open')")
+    other.do("one.state('open')")
+    assert one.do("[metric_value('door', door='open'), metric_value('doors', doors='open')]") == [1, 1]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_gauges_of_a_process_that_died_are_kept_unless_they_are_live(mode, recorder):
     folder = new_folder("metrics")
