@@ -340,9 +340,13 @@ def count_refused() -> None:
             key = store.refused.popleft()
             try:
                 child = _children.get((observability_dropped_total, *key)) or _admit_drop(key)
-                child.inc()
             except Interrupted:
                 store.refused.append(key)
+                continue
+            if not store.can_keep(child._value):
+                store.refused.appendleft(key)
+                return
+            child.inc()
 
 
 store.on_refusal(count_refused)
