@@ -9,11 +9,20 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest, values
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    enable_created_metrics,
+    generate_latest,
+    values,
+)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from observability import exposition
+from observability import exposition, store
 from observability.store.reader import Reader
 from tests.observability.recordings import MODES, NAMES, Metrics, Process, declarations, recordings, values_kept
 from tests.servers import new_folder
@@ -110,6 +119,38 @@ def read_by_prometheus_client(folder, prefix):
         for sample in family.samples
         if family.name.startswith(prefix)
     }
+
+
+@pytest.fixture
+def without_creation_times():
+    """Which we leave out, since several processes have none in common."""
+    disable_created_metrics()
+    yield
+    enable_created_metrics()
+
+
+@FEW
+@given(data=st.data())
+def test_where_there_is_one_process_each_text_is_that_of_prometheus_client_at_first_and_after_each_change(
+    data, without_creation_times
+):
+    names = NAMES.map(lambda name: name.replace(":", "_"))  # as prometheus_client does in OpenMetrics, in samples only
+    made = [versions[0] for versions in data.draw(declarations(names))]
+    metrics, registry = Metrics(), CollectorRegistry()
+    with values_kept(values.MutexValue):
+        Counter("weight", "With a unit.", unit="grams", registry=registry)
+        without_sum = Histogram("below", "Below 0.", ["of"], buckets=[-1, 1], registry=registry)
+        without_sum.labels("one").observe(-2)
+        without_sum.labels("two").observe(0)
+        for _ in range(data.draw(st.integers(1, 4))):
+            known = set(metrics.made)
+            for recording in data.draw(st.lists(recordings(made), max_size=10)):
+                metrics.record(recording)
+            for declaration in metrics.made.keys() - known:
+                registry.register(metrics.made[declaration])
+            found = list(store.collect(registry))
+            assert exposition.to_text(found) == generate_latest(registry)
+            assert exposition.to_openmetrics(found) == generate_openmetrics(registry)
 
 
 @pytest.mark.parametrize("where", ["in the store", "in memory"])
