@@ -79,6 +79,17 @@ def test_workers_killed_fifty_times_under_load_lose_nothing_that_was_answered(si
         assert len(scrapes) > 20
 
 
+def test_what_a_process_counted_is_seen_though_it_was_killed_before_its_change_mark_said_so(folder, recorder):
+    dying, watching = recorder(folder), recorder(folder)
+    dying.do("counter = prometheus_client.Counter('host', 'The host has it.')")
+    dying.do("counter.inc()")
+    assert watching.do("metric_value('host_total')") == 1
+    dying.do("value = counter._value")
+    dying.do("value._file.cells[value._cell] += 1")  # the first half of what inc() does
+    dying.kill()
+    eventually(lambda: watching.do("metric_value('host_total')"), 2)
+
+
 def test_forty_recycled_workers_leave_few_files(site, folder, recorder):
     watching = recorder(folder)
     with site(env=on(folder, GUNICORN_CMD_ARGS="--preload --max-requests 1"), workers=1) as running:

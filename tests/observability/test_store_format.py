@@ -168,6 +168,32 @@ def test_a_scrape_formats_only_the_lines_that_changed(recorder, where):
     assert process.do(lines) == [f'host_total{{n="{number}"}} ' for number in (7, 77, 777)]
 
 
+def test_a_new_series_or_file_costs_its_own_keys_and_a_new_order_of_its_own_metric(recorder):
+    folder = new_folder("metrics")
+    one, watching = recorder(folder), recorder(folder)
+    watching.do("from observability.store import fileformat, merging")
+    watching.do("parsed, parse = [], fileformat.parse_key")
+    watching.do("fileformat.parse_key = lambda key: parsed.append(key.decode()) or parse(key)")
+    watching.do("arranged, arrange = [], merging.MergedFamily._rearrange")
+    watching.do("merging.MergedFamily._rearrange = lambda family: arranged.append(family.name) or arrange(family)")
+
+    def cost():
+        """Of a scrape: how many keys of the host's were parsed, and which of its metrics were put in a new order."""
+        watching.do("parsed.clear() or arranged.clear() or MetricsCollector.get_metrics() and None")
+        keys = watching.do("[key for key in parsed if 'host' in key]")
+        return len(keys), watching.do("sorted(name for name in arranged if 'host' in name)")
+
+    one.do("host_a, host_b = (prometheus_client.Counter(name, 'Its.', ['n']) for name in ('host_a', 'host_b'))")
+    one.do("[metric.labels(number).inc() for metric in (host_a, host_b) for number in range(100)] and None")
+    assert cost() == (200, ["host_a", "host_b"])
+    one.do("host_b.labels('new').inc()")
+    assert cost() == (1, ["host_b"])
+    recorder(folder).do("prometheus_client.Counter('host_c', 'Its.').inc()")
+    assert cost() == (1, ["host_c"])
+    one.do("host_a.labels(7).inc()")
+    assert cost() == (0, [])
+
+
 def test_info_and_enum_of_all_living_processes_are_shown_though_prometheus_client_keeps_them_in_no_file(recorder):
     folder = new_folder("metrics")
     one, other, watching = (recorder(folder) for _ in range(3))
