@@ -39,7 +39,7 @@ def snapshot(names: Collection[str] = (), answers: sources.Answers | None = None
     metrics.create_known_series()
     read = list(sources.collect(sources.ask() if answers is None else answers))
     recorded = list(_recorded())
-    metrics.observability_store_damaged_files_total.inc(store.damaged())
+    metrics.observability_store_damaged_files_total.inc(store.damaged())  # shown from the next scrape on
     health = _health(recorded, perf_counter() - begin)
     by_hand = (family for family in recorded if family.name in SETTABLE and _is_ours(family))
     families: dict[str, Metric] = {}
@@ -75,7 +75,7 @@ def sample_names() -> set[str]:
 
 
 def _health(recorded: Snapshot, seconds: float) -> Iterator[Metric]:
-    """How the store and this scrape are; damaged files are counted in the scrape that found them and in all later."""
+    """How the store and this scrape are."""
     values = {
         metrics.observability_scrape_duration_seconds: seconds,
         metrics.observability_store_files: store.file_count(),
