@@ -11,7 +11,7 @@ ARGS ?=
 .PHONY: help run prometheus rules test lint bench
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | while IFS=@ read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | while IFS=@ read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 
 run: $(VENV)/run.stamp ## Start the site, its workers and some traffic (PORT=8001 and TRAFFIC=0 change it)
 	@exec $(BIN)/python -m project.run
