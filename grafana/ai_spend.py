@@ -229,7 +229,7 @@ BY_MODEL = rows(
     },
     empty=NO_REQUESTS,
     renamed={"model": "Model"},
-    link=("The requests to this model", f"${{site}}{ADMIN}?model=${{__data.fields.Model}}"),
+    link=("The requests to this model", f"${{site:raw}}{ADMIN}?model=${{__data.fields.Model}}"),
 )
 
 BOARD = board(

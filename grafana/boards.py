@@ -136,5 +136,5 @@ def _others() -> DashboardLink:
 
 
 def _page(title: str, path: str) -> DashboardLink:
-    link = DashboardLink(title).type(model.DashboardLinkType.LINK).url(f"${{site}}{path}")
+    link = DashboardLink(title).type(model.DashboardLinkType.LINK).url(f"${{site:raw}}{path}")
     return link.icon("external link").tooltip("In the admin of the site").target_blank(True)

@@ -41,6 +41,12 @@ ALERTS = number(
     otherwise_zero(f"count({FIRING})"),
     steps={0: GREEN, 1: RED},
 )
+ALERTS_OVER_TIME = graph(
+    "Alerts",
+    "1 while an alert fires.",
+    NUMBER,
+    (otherwise_none(FIRING, "alertname"), "{{alertname}}"),
+)
 
 REQUEST_RATE = graph(
     "HTTP Request Rate",
@@ -139,9 +145,9 @@ SLOWEST = graph(
 )
 FIRST_BYTE = graph(
     "First Byte of Streams (p95)",
-    "From entry into the middleware to the first byte of a streaming response.",
+    "From entry into the middleware to the first byte of a streaming response; 0 for none where no view ever streamed.",
     SECONDS,
-    (quantile(0.95, "http_stream_first_byte_seconds", by="endpoint"), "{{endpoint}}"),
+    (otherwise_none(quantile(0.95, "http_stream_first_byte_seconds", by="endpoint"), "endpoint"), "{{endpoint}}"),
     empty="No streaming responses",
 )
 SIZES = graph(
@@ -182,6 +188,7 @@ BOARD = board(
             [jobs.FAILED_STEPS, jobs.NOTION, jobs.VERCEL],
         ],
         "AI": [[ai_spend.OUTCOMES, ai_spend.DURATION, ai_spend.BILLED_TOKENS]],
+        "What changed": [[ALERTS_OVER_TIME, exporter.VERSIONS_OVER_TIME]],
         "Exporter": [[exporter.SOURCES, exporter.SCRAPES, exporter.REFUSED]],
     },
 )

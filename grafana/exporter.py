@@ -66,7 +66,7 @@ LONGEST_SCRAPE = number(
 VERSIONS = rows(
     "Versions",
     "What runs where.",
-    {"": (NUMBER, of("app_info"))},
+    {"Value": (NUMBER, of("app_info"))},
     empty=NOT_SCRAPED,
     hidden=["__name__", "Value"],
     renamed={
@@ -77,6 +77,14 @@ VERSIONS = rows(
         "python": "Python",
         "django": "Django",
     },
+)
+VERSIONS_OVER_TIME = graph(
+    "Instances by Version",
+    "How many instances run which version; without APP_VERSION it has no name.",
+    NUMBER,
+    (f"count by (version, django, python) ({of('app_info')})", "{{version}} (Django {{django}}, Python {{python}})"),
+    empty=NOT_SCRAPED,
+    stacked=True,
 )
 SOURCES = graph(
     "Sources",
@@ -136,7 +144,7 @@ BOARD = board(
     lines={
         "Now": [
             [INSTANCES_UP, STORES_HEALTHY, SOURCES_ANSWER, REFUSED_IN_RANGE, DAMAGED_IN_RANGE, LONGEST_SCRAPE],
-            [VERSIONS],
+            [VERSIONS, VERSIONS_OVER_TIME],
         ],
         "Scrapes": [[SCRAPES, SERIES, SOURCES]],
         "What is missing": [[REFUSED, REFUSED_BY_METRIC]],

@@ -157,7 +157,7 @@ BY_TYPE = rows(
     },
     empty=NO_JOBS,
     renamed={"job": "Job", "job_type": "Type"},
-    link=("The jobs of this type", f"${{site}}{ADMIN}?job_type=${{__data.fields.Type}}"),
+    link=("The jobs of this type", f"${{site:raw}}{ADMIN}?job_type=${{__data.fields.Type}}"),
 )
 COST = graph(
     "Cost of Jobs by Outcome",

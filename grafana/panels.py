@@ -157,6 +157,7 @@ def distribution(title: str, description: str, unit: str, query: str, *, empty: 
             .fill("dark-blue")
         )
         .y_axis(heatmap.YAxisConfig().unit(unit))
+        .scale_distribution(common.ScaleDistributionConfig().type(options.ScaleDistribution.LINEAR))
         .cell_gap(1)
     )
     return _asking(panel, [_query(query, "{{le}}").format(PromQueryFormat.HEATMAP)])
