@@ -1,5 +1,6 @@
 """What AI is asked, what it costs, and what is left of the budgets."""
 
+from grafana import jobs
 from grafana.boards import board
 from grafana.panels import (
     GREEN,
@@ -8,7 +9,6 @@ from grafana.panels import (
     PER_MINUTE,
     SECONDS,
     SHARE,
-    TOKENS,
     USD,
     distribution,
     graph,
@@ -182,17 +182,17 @@ FIRST_TOKEN = graph(
 )
 
 TOKEN_RATE = graph(
-    "Tokens by Model",
-    "Billable tokens per minute, input and output together.",
-    TOKENS,
+    "Tokens per Minute by Model",
+    "Billable tokens, input and output together.",
+    NUMBER,
     (per_minute("ai_tokens_total", by="model"), "{{model}}"),
     empty=NO_REQUESTS,
     stacked=True,
 )
 BILLED_TOKENS = graph(
-    "Input and Output",
-    "Tokens per minute, which together are all that is billed.",
-    TOKENS,
+    "Input and Output Tokens per Minute",
+    "Together they are all that is billed.",
+    NUMBER,
     (per_minute("ai_token_usage_total", BILLED, by="type"), "{{type}}"),
     empty=NO_REQUESTS,
     stacked=True,
@@ -237,14 +237,13 @@ BOARD = board(
     "AI spend",
     "What requests to models cost, what is left of the budgets, and how fast and how well models answer.",
     admin={"AI requests": ADMIN},
-    variables={"model": "ai_requests_total"},
     since="now-24h",
     lines={
         "At a glance": [
             [SPEND, SPEND_OF_DAY, TOKENS_IN_RANGE, REQUESTS_IN_RANGE, UNPRICED_IN_RANGE, REJECTED_IN_RANGE],
             [BY_MODEL],
         ],
-        "Cost": [[COST, COST_OF_DAY], [COST_OF_REQUEST, COSTS]],
+        "Cost": [[COST, COST_OF_DAY], [COST_OF_REQUEST, COSTS], [jobs.COST, jobs.COST_OF_ONE]],
         "Budgets": [[BUDGETS, BUDGET_SHARE, REJECTIONS]],
         "Requests": [[OUTCOMES, FAILURES, UNPRICED], [DURATION, FIRST_TOKEN]],
         "Tokens": [[TOKEN_RATE, BILLED_TOKENS, PARTS]],

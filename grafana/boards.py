@@ -14,9 +14,10 @@ from grafana_foundation_sdk.builders.dashboard import (
 )
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.dashboard import GridPos, Panel, VariableOption, VariableRefresh, VariableSort
+from grafana_foundation_sdk.models.prometheus import Dataquery
 
 from grafana.panels import DATASOURCE
-from grafana.queries import INSTANCES
+from grafana.queries import INSTANCES, VARIABLES
 
 TAG = "django-automation-observability"  # by which the dashboards find each other
 WIDTH = 24  # of Grafana's grid
@@ -41,13 +42,12 @@ def board(
     description: str,
     *,
     admin: Mapping[str, str],
-    variables: Mapping[str, str],
     lines: Mapping[str, Lines],
     since: str = "now-1h",
 ) -> model.Dashboard:
     """A dashboard whose ``lines`` of panels have a heading each.
 
-    ``admin`` are pages of the site's admin by name, ``variables`` the metrics in which a label's values are found.
+    ``admin`` are pages of the site's admin by name. The variables are those that the queries name.
     """
     made = (
         Dashboard(title)
@@ -58,7 +58,7 @@ def board(
         .refresh("30s")
         .time(since, "now")
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .variables([_datasource(), *_instances(), *(_values(*each) for each in variables.items()), _site()])
+        .variables([_datasource(), *_instances(), *_labels(lines), _site()])
         .annotations([_annotation("Deploys", DEPLOYS, "blue"), _annotation("Alerts", FIRING, "red")])
         .links([_others(), *(_page(*each) for each in admin.items())])
         .build()
@@ -98,9 +98,16 @@ def _instances() -> list[QueryVariable]:
     ]
 
 
-def _values(label: str, name: str) -> QueryVariable:
-    query = f"label_values({name}{{{INSTANCES}}}, {label})"
-    return _choice(label, query).label(label.replace("_", " ").capitalize()).all_value(".*")
+def _labels(lines: Mapping[str, Lines]) -> list[QueryVariable]:
+    panels = [panel for below in lines.values() for line in below for panel in line]
+    asked = [query.expr for panel in panels for query in panel.targets or () if isinstance(query, Dataquery)]
+    return [
+        _choice(label, f"label_values({name}{{{INSTANCES}}}, {label})")
+        .label(label.replace("_", " ").capitalize())
+        .all_value(".*")
+        for label, name in VARIABLES.items()
+        if any(f'"${label}"' in expr for expr in asked)
+    ]
 
 
 def _choice(name: str, query: str) -> QueryVariable:

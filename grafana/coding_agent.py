@@ -164,11 +164,6 @@ BOARD = board(
     "Coding agent",
     "Whether the site is up and fast, which jobs fail, and what the AI costs.",
     admin={"Metrics": exporter.ADMIN, "Jobs": jobs.ADMIN},
-    variables={
-        "endpoint": "http_requests_total",
-        "job_type": "automation_job_results_total",
-        "model": "ai_requests_total",
-    },
     lines={
         "Now": [
             [ALERTS, exporter.INSTANCES_UP, jobs.RUNNING, jobs.WAITING, jobs.FAILURES, ai_spend.SPEND_OF_DAY],

@@ -140,7 +140,6 @@ BOARD = board(
     "Metrics exporter",
     "Whether the numbers on the other dashboards are whole: scrapes, the shared store, sources, refused samples.",
     admin={"Metrics": ADMIN},
-    variables={},
     lines={
         "Now": [
             [INSTANCES_UP, STORES_HEALTHY, SOURCES_ANSWER, REFUSED_IN_RANGE, DAMAGED_IN_RANGE, LONGEST_SCRAPE],

@@ -239,7 +239,6 @@ BOARD = board(
     "Automation jobs",
     "Which jobs and steps fail and how long they take, what waits, and the services that they call.",
     admin={"Jobs": ADMIN, "Failed jobs": f"{ADMIN}?status__exact=failed"},
-    variables={"job_type": "automation_job_results_total"},
     lines={
         "Now": [[RUNNING, WAITING, SIGN_OF_LIFE, SUCCEEDED, FAILURES, FAILURE_RATIO], [BY_TYPE]],
         "Outcomes": [[OUTCOMES, FAILURES_BY_TYPE, FAILURE_RATIO_BY_TYPE]],

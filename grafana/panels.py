@@ -36,7 +36,7 @@ COLORS = {
 }
 
 REQUESTS, PER_MINUTE, SHARE, SECONDS = "reqps", "suffix: / min", "percentunit", "s"
-NUMBER, BYTES, USD, TOKENS = "short", "decbytes", "currencyUSD", "suffix: tokens / min"
+NUMBER, BYTES, USD = "short", "decbytes", "currencyUSD"
 
 Query = tuple[str, str]
 Shown = TypeVar("Shown", timeseries.Panel, stat.Panel, table.Panel, heatmap.Panel)

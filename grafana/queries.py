@@ -9,7 +9,12 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from observability import metrics
 
-VARIABLES = ("endpoint", "job_type", "model")
+# The labels that a dashboard lets choose from, with the metric in which their values are found.
+VARIABLES = {
+    "endpoint": "http_requests_total",
+    "job_type": "automation_job_results_total",
+    "model": "ai_requests_total",
+}
 RATE, RANGE = "$__rate_interval", "$__range"
 NO_SCRAPES = 'endpoint!~"/api/metrics(/json)?"'  # Prometheus's own are nobody's requests
 

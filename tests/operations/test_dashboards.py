@@ -17,9 +17,9 @@ from grafana_foundation_sdk.models.prometheus import Dataquery
 
 from grafana import boards, build
 from tests.docs.pages import blocks
-from tests.project.conftest import new_checkout  # noqa: F401
+from tests.project.conftest import new_checkout, program_output  # noqa: F401
 from tests.project.test_run import started
-from tests.servers import requires
+from tests.servers import new_folder, requires
 from tests.site import ROOT
 
 FOLDER = ROOT / "grafana" / "dashboards"
@@ -95,6 +95,13 @@ def covered(x: int, y: int, w: int, h: int) -> Iterator[tuple[int, int]]:
 
 
 @each_board
+def test_it_has_the_variables_that_its_queries_name_and_no_other(board):
+    asked = " ".join(target["expr"] for panel in panels(board) for target in panel["targets"])
+    named = {name for name in re.findall(r"\$(\w+)", asked) if not name.startswith("__")}
+    assert {variable["name"] for variable in board["templating"]["list"]} - {"datasource", "site"} == named
+
+
+@each_board
 def test_it_is_linked_with_the_others(board):
     assert (
         [link["tags"] for link in board["links"] if link["type"] == "dashboards"] == [board["tags"]] == [[boards.TAG]]
@@ -124,9 +131,9 @@ def test_grafana_finds_data_source_and_dashboards():
     }
 
 
-def as_asked(expr: str, since: float, window: str) -> str:
+def as_asked(expr: str, since: float, window: str = "15s") -> str:
     """What Grafana makes of an expression while a dashboard shows everything since then."""
-    macros = {"$__rate_interval": window, "$__interval": "15s", "$__range": f"{time.time() - since:.0f}s"}
+    macros = {"$__rate_interval": window, "$__interval": "1m", "$__range": f"{time.time() - since:.0f}s"}
     macros |= {"$job_type": ".*", "$endpoint": ".*", "$model": ".*", "$job": "django", "$instance": ".+"}
     for macro, value in macros.items():
         expr = expr.replace(macro, value)
@@ -150,14 +157,37 @@ class Question:
         return any(value != "NaN" for series in answer for _, value in series["values"])
 
 
+@requires("promtool")
+def test_a_deploy_is_marked_once_and_a_failed_scrape_is_none(program_output):  # noqa: F811
+    of = '{}{{job="django",version="{}",python="3.11.7",django="5.2.19"{}}}'.format
+    series = {
+        of("app_info", 1, ',instance="a"'): "1x9 stale _ 1x16 stale",
+        of("app_info", 2, ',instance="a"'): "_x29 1x30",
+        of("app_info", 2, ',instance="b"'): "_x40 1x19",
+    }
+    marked = {0: 1, 29: 2}  # versions by minutes
+    asked = [
+        {
+            "expr": as_asked(boards.DEPLOYS, time.time()),
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": of("", marked[minute], ""), "value": 1}] if minute in marked else [],
+        }
+        for minute in range(60)
+    ]
+    path = new_folder("deploys") / "test.yml"
+    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    path.write_text(json.dumps({"tests": [{"interval": "1m", "input_series": inputs, "promql_expr_test": asked}]}))
+    assert "SUCCESS" in program_output("promtool", "test", "rules", path)
+
+
 WINDOWS = {"1m": "61s", "5m": "301s"}
 
 
-def questions() -> dict[str, Question]:
-    """Every query of every panel; one that is on two dashboards is the same."""
+def questions() -> dict[Question, str]:
+    """Every query of every panel, with its name; one that is on two dashboards is the same."""
     return {
-        f"{panel['title']} {target['refId']}": Question(
-            target["expr"], target["instant"], WINDOWS.get(panel.get("interval"), Question.window)
+        Question(target["expr"], target["instant"], WINDOWS.get(panel.get("interval"), Question.window)): (
+            f"{panel['title']} {target['refId']}"
         )
         for board in BOARDS.values()
         for panel in panels(board)
@@ -172,7 +202,7 @@ def choices(server, since: float) -> dict[str, list[str]]:
         for variable in board["templating"]["list"]:
             if variable["type"] == "query":
                 series, label = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]).groups()
-                found[label] = server.api(f"label/{label}/values", **{"match[]": as_asked(series, since, "15s")})
+                found[label] = server.api(f"label/{label}/values", **{"match[]": as_asked(series, since)})
     return found
 
 
@@ -182,10 +212,10 @@ def test_every_panel_has_data_before_make_run_has_run_for_three_minutes(new_chec
     since = time.time()
     with started(new_checkout) as site, prometheus(CONFIG.format(target=urlsplit(site.url).netloc)) as server:
         asked = questions()
-        while asked.keys() - EMPTY and time.time() < since + MINUTES * 60:
+        while {*asked.values()} != EMPTY and time.time() < since + MINUTES * 60:
             time.sleep(2)
-            asked = {name: question for name, question in asked.items() if not question.has_answer(server, since)}
-        assert asked.keys() == EMPTY
+            asked = {question: name for question, name in asked.items() if not question.has_answer(server, since)}
+        assert {*asked.values()} == EMPTY
         offered = choices(server, since)
         assert offered["job"] == ["django"]
         assert offered["job_type"] == ["notion_vercel", "site_check"]
