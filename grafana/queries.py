@@ -15,6 +15,7 @@ VARIABLES = {
     "job_type": "automation_job_results_total",
     "model": "ai_requests_total",
 }
+INSTANCES = 'job=~"$job", instance=~"$instance"'
 RATE, RANGE = "$__rate_interval", "$__range"
 NO_SCRAPES = 'endpoint!~"/api/metrics(/json)?"'  # Prometheus's own are nobody's requests
 
@@ -32,7 +33,6 @@ def of(name: str, *matchers: str) -> str:
     return f"{name}{{{', '.join([INSTANCES, *chosen, *matchers])}}}"
 
 
-INSTANCES = 'job=~"$job", instance=~"$instance"'
 UP = f"up{{{INSTANCES}}}"
 SCRAPED = f"0 * max({of('app_info')})"  # 0 where the site was scraped, absent where it was not
 
