@@ -6,6 +6,6 @@
 from .ai import AICall
 from .clients import instrument
 from .usage import Usage
-from .vercel import expect_deployment
+from .vercel import Deployment
 
-__all__ = ["AICall", "Usage", "expect_deployment", "instrument"]
+__all__ = ["AICall", "Deployment", "Usage", "instrument"]
