@@ -130,6 +130,20 @@ forecast = [
     ),
     Case(
         "AISpendForecastOverBudget",
+        INSTANCES,
+        "both read the same, one USD an hour",
+        budget("10x300", f"0+{1 / 60}x300") | budget("10x300", f"0+{1 / 60}x300", instance="b"),
+        {"2h": QUIET, "3h": one(**ALL)},
+    ),
+    Case(
+        "AISpendForecastOverBudget",
+        MORE,
+        "of a budget of nothing something was spent before it was set",
+        budget("0x300", "1x300"),
+        {"5h": QUIET},
+    ),
+    Case(
+        "AISpendForecastOverBudget",
         MORE,
         "four USD a day, and 100 a month are allowed",
         budget(f"100x{5 * DAY}", f"0+{4 / DAY}x{5 * DAY}"),
@@ -195,6 +209,13 @@ exceeded = [
         "both read that 6 of 10 are spent",
         budget("10x60", "6x60") | budget("10x60", "6x60", instance="b"),
         {"60m": QUIET},
+    ),
+    Case(
+        EXCEEDED,
+        INSTANCES,
+        "both read that all of it is spent",
+        budget("10x60", "10x60") | budget("10x60", "10x60", instance="b"),
+        {"60m": one(**ALL)},
     ),
     Case(
         EXCEEDED,

@@ -142,6 +142,7 @@ HOUR = 3600
 # Three weeks by the hour, from a Monday on: each hour a success, but for the time from Friday evening on.
 WORKWEEKS = " ".join(f"{start * HOUR}+{HOUR}x113 {(start + 113) * HOUR}x53" for start in (0, 168, 336))
 NEXT_MONDAY = 3 * 168
+FRIDAY = 2 * 168 + 113  # when it succeeds for the last time
 
 success = [
     Case(
@@ -185,6 +186,14 @@ success = [
     Case(
         "AutomationNoSuccess",
         INSTANCES,
+        "both read the same, old one",
+        last(f"{HOUR}x30") | last(f"{HOUR}x30", instance="b"),
+        {"26h": QUIET, "27h": one(**NIGHTLY)},
+        interval="1h",
+    ),
+    Case(
+        "AutomationNoSuccess",
+        INSTANCES,
         "of two deployments one has a success",
         last(f"{HOUR}x30") | last(f"{20 * HOUR}x30", job="staging"),
         {"30h": one(**NIGHTLY)},
@@ -202,8 +211,16 @@ success = [
         "AutomationNoSuccess",
         MORE,
         "it pauses each weekend, and on this one its jobs fail",
-        last(WORKWEEKS) | ended("failed", f"0x{NEXT_MONDAY - 10} 1x30"),
-        {f"{NEXT_MONDAY - 10}h": QUIET, f"{NEXT_MONDAY - 1}h": one(**NIGHTLY)},
+        last(WORKWEEKS) | ended("failed", f"0x{FRIDAY} 1+1x60"),
+        {f"{FRIDAY + 23}h": QUIET, f"{FRIDAY + 27}h": one(**NIGHTLY)},
+        interval="1h",
+    ),
+    Case(
+        "AutomationNoSuccess",
+        MORE,
+        "it pauses each weekend, and on this one its jobs are cancelled",
+        last(WORKWEEKS) | ended("cancelled", f"0x{FRIDAY} 1+1x60") | ended("failed", "0x520"),
+        {f"{FRIDAY + 27}h": QUIET},
         interval="1h",
     ),
     Case(

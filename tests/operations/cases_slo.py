@@ -8,10 +8,8 @@ FAST_BURN, SLOW_BURN = "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"
 
 def share(percent, hours, **labels):
     """1,000 requests a minute, of which so many per cent fail."""
-    failed = round(percent * 10)
-    return answers(200, f"0+{1000 - failed}x{hours * 60}", **labels) | answers(
-        500, f"0+{failed}x{hours * 60}", **labels
-    )
+    failed, minutes = round(percent * 10), hours * 60
+    return answers(200, f"0+{1000 - failed}x{minutes}", **labels) | answers(500, f"0+{failed}x{minutes}", **labels)
 
 
 def with_restart(percent, hours):
@@ -34,16 +32,16 @@ fast = [
             ),
         ),
     ),
-    Case(FAST_BURN, IN_TIME, "4 % fail all the time", share(4, 1), {"15m": QUIET, "25m": one(window="6h")}),
-    Case(FAST_BURN, BELOW, "2.9 % fail all the time", share(2.9, 8), {"1h": QUIET, "8h": QUIET}),
-    Case(FAST_BURN, IDLE, "there are no series", {}, {"8h": QUIET}),
-    Case(FAST_BURN, IDLE, "nobody asks", answers(200, "7x480") | answers(500, "7x480"), {"8h": QUIET}),
+    Case(FAST_BURN, IN_TIME, "7 % fail all the time", share(7, 1), {"15m": QUIET, "25m": one(window="6h")}),
+    Case(FAST_BURN, BELOW, "2.9 % fail all the time", share(2.9, 3), {"1h": QUIET, "3h": QUIET}),
+    Case(FAST_BURN, IDLE, "there are no series", {}, {"3h": QUIET}),
+    Case(FAST_BURN, IDLE, "nobody asks", answers(200, "7x180") | answers(500, "7x180"), {"3h": QUIET}),
     Case(
         FAST_BURN,
         RESTART,
         "2.9 % fail, with a restart",
-        with_restart(2.9, 8),
-        {"3h": QUIET, "245m": QUIET, "8h": QUIET},
+        with_restart(2.9, 4),
+        {"119m": QUIET, "125m": QUIET, "3h": QUIET},
     ),
     Case(
         FAST_BURN,
@@ -60,6 +58,7 @@ fast = [
         answers(200, "0+100x120 12100x9 12200+100x60") | answers(500, "0x120 100+100x9 1000x60"),
         {"130m": one(window="1h"), "138m": QUIET, "180m": QUIET},
     ),
+    Case(FAST_BURN, MORE, "clients lose their way", answers(200, "0+9x60") | answers(404, "0+9x60"), {"60m": QUIET}),
     Case(
         FAST_BURN,
         MORE,
@@ -74,15 +73,15 @@ slow = [
         SLOW_BURN,
         IN_TIME,
         "2 % fail all the time",
-        share(2, 8),
-        {"1h": QUIET, "65m": one(window="1d") + one(window="3d"), "8h": one(window="1d") + one(window="3d")},
+        share(2, 3),
+        {"1h": QUIET, "65m": one(window="1d") + one(window="3d"), "3h": one(window="1d") + one(window="3d")},
     ),
     Case(
         SLOW_BURN,
         IN_TIME,
         "0.6 % fail all the time",
-        share(0.6, 8),
-        {"1h": QUIET, "65m": one(window="3d"), "8h": one(window="3d")},
+        share(0.6, 3),
+        {"1h": QUIET, "65m": one(window="3d"), "3h": one(window="3d")},
         (
             "0.6% of the requests to django failed over 3d",
             (
@@ -91,15 +90,15 @@ slow = [
             ),
         ),
     ),
-    Case(SLOW_BURN, BELOW, "0.4 % fail all the time", share(0.4, 8), {"2h": QUIET, "8h": QUIET}),
-    Case(SLOW_BURN, IDLE, "there are no series", {}, {"8h": QUIET}),
-    Case(SLOW_BURN, IDLE, "nobody asks", answers(200, "7x480") | answers(500, "7x480"), {"8h": QUIET}),
+    Case(SLOW_BURN, BELOW, "0.4 % fail all the time", share(0.4, 3), {"2h": QUIET, "3h": QUIET}),
+    Case(SLOW_BURN, IDLE, "there are no series", {}, {"3h": QUIET}),
+    Case(SLOW_BURN, IDLE, "nobody asks", answers(200, "7x180") | answers(500, "7x180"), {"3h": QUIET}),
     Case(
         SLOW_BURN,
         RESTART,
         "0.4 % fail, with a restart",
-        with_restart(0.4, 8),
-        {"3h": QUIET, "245m": QUIET, "8h": QUIET},
+        with_restart(0.4, 4),
+        {"119m": QUIET, "125m": QUIET, "3h": QUIET},
     ),
     Case(
         SLOW_BURN,
