@@ -3,8 +3,8 @@
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import yaml
@@ -57,16 +57,36 @@ def one(**labels: str) -> Sequence[Labels]:
     return ({"job": "django"} | labels,)
 
 
-def groups(files: Sequence[Path] = RULES) -> list[dict[str, Any]]:
-    return [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+@cache
+def groups() -> list[dict[str, Any]]:
+    return [group for file in RULES for group in yaml.safe_load(file.read_text())["groups"]]
 
 
-def alerts(files: Sequence[Path] = RULES) -> dict[str, list[dict[str, Any]]]:
+def rules(kind: str) -> list[dict[str, Any]]:
+    """The rules that "record", or those that "alert"."""
+    return [rule for group in groups() for rule in group["rules"] if kind in rule]
+
+
+def alerts() -> dict[str, list[dict[str, Any]]]:
     """The rules of each alert by its name."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for rule in (rule for group in groups(files) for rule in group["rules"] if "alert" in rule):
+    for rule in rules("alert"):
         found.setdefault(rule["alert"], []).append(rule)
     return found
+
+
+@cache
+def made_of(alert: str) -> list[dict[str, Any]]:
+    """The groups of an alert and of what it asks for: promtool evaluates all that it is given, which takes its time."""
+    exprs = {rule["record"]: rule["expr"] for rule in rules("record")}
+    text, names = json.dumps(alerts()[alert]), set()
+    while names != (names := {name for name in exprs if name in text}):
+        text += " ".join(exprs[name] for name in names)
+    kept = [
+        group | {"rules": [rule for rule in group["rules"] if rule.get("record", rule.get("alert")) in {alert, *names}]}
+        for group in groups()
+    ]
+    return [group for group in kept if group["rules"]]
 
 
 @dataclass
@@ -74,10 +94,9 @@ class Unit:
     """A test file of promtool for one case."""
 
     case: Case
-    files: Sequence[Path] = field(default_factory=lambda: RULES)
 
     def labels(self, labels: Labels) -> dict[str, str]:
-        [severity] = {rule["labels"]["severity"] for rule in alerts(self.files)[self.case.alert]}
+        [severity] = {rule["labels"]["severity"] for rule in alerts()[self.case.alert]}
         return {"severity": severity, **labels}
 
     def firing(self, time: str, expected: Sequence[Labels]) -> dict[str, Any]:
@@ -94,17 +113,16 @@ class Unit:
             return []
         time, [first, *_] = next((time, fired) for time, fired in self.case.at.items() if fired)
         summary, description = self.case.says
-        [url] = {rule["annotations"]["runbook_url"] for rule in alerts(self.files)[self.case.alert]}
+        [url] = {rule["annotations"]["runbook_url"] for rule in alerts()[self.case.alert]}
         said = {"summary": summary, "description": description, "runbook_url": url}
         expected = [{"exp_labels": self.labels(first), "exp_annotations": said}]
         return [{"eval_time": time, "alertname": self.case.alert, "exp_alerts": expected}]
 
-    @property
     def content(self) -> dict[str, Any]:
         return {
-            "rule_files": [str(file) for file in self.files],
+            "rule_files": ["rules.yml"],
             "evaluation_interval": self.case.interval,
-            "group_eval_order": [group["name"] for group in groups(self.files)],
+            "group_eval_order": [group["name"] for group in made_of(self.case.alert)],
             "tests": [
                 {
                     "interval": self.case.interval,
@@ -117,7 +135,9 @@ class Unit:
 
     def complaints(self) -> str:
         """What promtool finds to be otherwise; nothing when all is as the case tells it."""
-        file = new_folder("unit") / "test.yml"
-        file.write_text(json.dumps(self.content))
-        done = subprocess.run([require("promtool"), "test", "rules", file], capture_output=True, text=True, timeout=60)
+        folder = new_folder("unit")
+        (folder / "rules.yml").write_text(json.dumps({"groups": made_of(self.case.alert)}))
+        (folder / "test.yml").write_text(json.dumps(self.content()))
+        command = [require("promtool"), "test", "rules", folder / "test.yml"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         return done.stdout + done.stderr if done.returncode else ""
