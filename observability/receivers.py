@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .history import keeper
 from .metrics import MetricsCollector
 
 
@@ -14,6 +15,7 @@ def _given(**values: Any) -> dict[str, Any]:
 
 def record_job_started(*, job_type: str, queue_wait: float | None = None, **kwargs: object) -> None:
     """``job_started``"""
+    keeper.start()
     if queue_wait is not None:
         MetricsCollector.record_queue_wait(job_type, queue_wait)
 
