@@ -191,7 +191,8 @@ def test_history_is_that_of_prometheus_while_it_answers(site, prometheus):
         assert 15 < requests_of("unmatched", data()["fragments"]["tables"]) < 30  # Prometheus extrapolates
         assert "word" not in json.dumps(data())
         stop(server.process)
-        assert "did not answer. Charts show this site’s own samples" in data()["fragments"]["messages"]
+        gone = "did not answer. Charts show this site’s own samples"
+        eventually(lambda: gone in data()["fragments"]["messages"], True, 40)
 
 
 def requests_of(endpoint, html):

@@ -43,7 +43,7 @@ Job.objects.create(job_type="site_check", status="failed", error="<img src=x one
 def opened(served, path=PAGE, **options):
     site, cookie = served
     name, _, value = cookie.partition("=")
-    with browser(strict=f"**{PAGE}*", **options) as page:
+    with browser(strict="**/observability/metric/*", **options) as page:
         page.context.add_cookies([{"name": name, "value": value, "url": site.url}])
         page.goto(f"{site.url}{path}")
         yield page
@@ -211,6 +211,34 @@ NOT_REACHED = """
 .filter((one) => one.checkVisibility() && one.type !== "hidden" && !one.dataset.reached)
 .map((one) => one.outerHTML)
 """
+
+
+@pytest.fixture(scope="module")
+def backstage():
+    """A site that reads from right to left, with an admin of its own and without automation."""
+    with run_site({"DJANGO_SETTINGS_MODULE": "tests.observability.backstage_settings"}) as site:
+        site.get("/nowhere")
+        yield site, sign_in(site)
+
+
+@pytest.mark.parametrize("width", [1300, 390])
+def test_an_admin_site_of_the_hosts_from_right_to_left_without_automation(backstage, width):
+    with opened(backstage, "/backstage/observability/metric/", width=width) as page:
+        live(page)
+        page.locator(".plot canvas").first.wait_for()
+        assert page.evaluate("document.documentElement.dir") == "rtl"
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        titles = page.locator("[data-chart] h3").all_inner_texts()
+        assert [title.split(" ")[0] for title in titles] == ["Requests", "Server", "Response", "Users,"]
+        assert page.get_by_role("heading", name="Jobs and steps").count() == 0
+        addresses = page.locator(".observability a, .breadcrumbs a").evaluate_all("all => all.map(one => one.pathname)")
+        assert {address for address in addresses if address.startswith("/")} >= {
+            "/backstage/",
+            "/backstage/observability/",
+        }
+        assert not any(address.startswith("/admin") for address in addresses)
+        assert violations(page) == []
+        assert page.errors == []
 
 
 def test_a_line_is_hidden_and_shown_again(served):
