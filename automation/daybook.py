@@ -44,6 +44,7 @@ COUNT_JOBS = ("job_type", "outcome", "job")  # by the first request of each
 ENDED_BADLY = Q(job__status__in=[JobStatus.FAILED, JobStatus.CANCELLED])
 COUNTS = ("number", "jobs", "unpriced", "tokens_in", "tokens_cached", "tokens_out")
 MONEY = ("spent", "wasted")
+DECIMALS = 8  # of a cost
 AMOUNTS = (*COUNTS, *MONEY)
 
 
@@ -91,7 +92,10 @@ class Book:
             self._enter(**row)
 
     def _enter(self, *, day: date | None, dimension: str, key: str, **amounts: Any) -> None:
-        sums = Sums(**({"first": day, "last": day} | amounts))
+        money = {
+            name: round(amounts[name], DECIMALS) for name in MONEY if amounts[name] is not None
+        }  # SQLite has floats
+        sums = Sums(**({"first": day, "last": day} | amounts | money))
         self.by[dimension][key] = self.by[dimension].get(key, Sums()) + sums
         if dimension == "model" and day:
             self.by_day[day, key] = self.by_day.get((day, key), Sums()) + sums

@@ -28,6 +28,7 @@ class Cell:
     share: float | None = None  # 0 to 1, of a meter
     bad: bool = False
     prefix: str = ""  # small, before the text
+    role: int = 0  # of the colour that a chart has it in
 
     @property
     def percent(self) -> str:
@@ -45,6 +46,12 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     empty: str = "Nothing in this range."
     wide: bool = False
+    total: Sequence[Cell] = ()  # the last row
+
+    @property
+    def totals(self) -> list[tuple[Column, Cell]]:
+        """The last row, each cell with its column."""
+        return list(zip(self.columns, self.total, strict=True)) if self.total else []
 
     @property
     def cells(self) -> list[list[tuple[Column, Cell]]]:
