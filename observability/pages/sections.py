@@ -72,7 +72,7 @@ def add_table(name: str, make: MakeTable) -> None:
 
 
 def link(what: str, make: MakeUrl) -> None:
-    """Lead from each ``job_type``, from each ``step`` or from the failed ``jobs`` to a page.
+    """Lead from each ``job_type``, from each ``step``, from the failed ``jobs`` or from the ``spend`` to a page.
 
     ``make`` gets the request and the name of the type or step, and gives an empty text to whoever may not go there.
     """

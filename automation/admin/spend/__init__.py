@@ -11,7 +11,9 @@ from django.views.decorators.http import require_safe
 
 from automation.admin.base import ReadOnly
 from automation.admin.spend import page
+from automation.admin.spend.reading import Reading
 from automation.models import Spend
+from observability.pages import sections
 
 
 @admin.register(Spend)
@@ -41,3 +43,10 @@ class SpendAdmin(ReadOnly, admin.ModelAdmin):
         request.current_app = self.admin_site.name
         if not self.has_view_permission(request):
             raise PermissionDenied
+
+
+def url_of_spend(request: HttpRequest, _: str) -> str:
+    return Reading(request).url("automation", "spend_changelist")
+
+
+sections.link("spend", url_of_spend)

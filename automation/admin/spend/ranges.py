@@ -38,10 +38,10 @@ def _days(number: int) -> Begin:
 RANGES = {
     one.name: one
     for one in (
-        Range("today", "Today", "Today", _days(1), "yesterday by this time"),
+        Range("today", "Today", "Today", _days(1), "the same time of yesterday"),
         Range("7d", "7 days", "7 days", _days(7), "the 7 days before"),
         Range("30d", "30 days", "30 days", _days(30), "the 30 days before"),
-        Range("month", "This month", "This month", lambda day: day.replace(day=1), "last month by this time"),
+        Range("month", "This month", "This month", lambda day: day.replace(day=1), "the same time of last month"),
         Range("90d", "90 days", "90 days", _days(90), "the 90 days before"),
     )
 }

@@ -7,7 +7,7 @@ from automation.admin import formats
 from automation.admin.spend.reading import Reading
 from automation.admin.spend.tables import usd
 from automation.daybook import add
-from automation.models import BudgetPeriod, JobStatus
+from automation.models import AIRequest, BudgetPeriod, JobStatus
 from observability.pages.formats import percent
 from observability.pages.now import Tile
 
@@ -20,16 +20,17 @@ def tiles(reading: Reading, budget_of_today: BudgetPeriod | None) -> list[Tile]:
 
 
 def _spent(reading: Reading) -> Tile:
-    before, spent = daybook.cost(*reading.range.stretch_before(reading.now)), reading.total.spent
-    if spent is None or not before:
-        note = f"nothing known {_in(reading.range.before)}" if not before else ""
-    else:
-        note = f"{float(spent / before - 1) * 100:+.1f} % on {reading.range.before}".replace("-", "−", 1)
-    return Tile("Spent", _known(reading), note=note)
+    return Tile("Spent", _known(reading), note=_compared(reading))
 
 
-def _in(stretch: str) -> str:
-    return f"in {stretch}" if stretch.startswith("the ") else stretch
+def _compared(reading: Reading) -> str:
+    """Only with a stretch that has requests before it: of the first one, part may be missing."""
+    since, until = reading.range.stretch_before(reading.now)
+    before, spent = daybook.cost(since, until), reading.total.spent
+    if spent is None or not before or not AIRequest.objects.filter(created_at__lt=since).exists():
+        return f"nothing to compare with in {reading.range.before}"
+    change = f"{float(spent / before - 1) * 100:+.1f} %".replace("-", "−")
+    return f"{change} on {reading.range.before}"
 
 
 def _known(reading: Reading) -> str:
