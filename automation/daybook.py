@@ -5,43 +5,34 @@ known, a row that is deleted) calls `forget` in its transaction: the day counts 
 summed anew. So a sum never differs from the rows, and no request waits for a row that others write as well.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import reduce
 from itertools import chain
 from operator import or_
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, CharField, Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, CharField, Count, F, Max, Min, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 
-from automation.models import AIRequest, AIRequestStatus, JobStatus, PriceSource, Spend, SpendDay
-from automation.spend import DIMENSIONS, requests
+from automation import spend
+from automation.models import AIRequest, AIRequestStatus, Job, JobStatus, PriceSource, Spend, SpendDay
+from automation.spend import requests
 
 REACH = timedelta(days=200)  # back to which days are summed: twice the longest range of a page, and a few
 SETTLED = timedelta(hours=1)  # after the end of a day, for rows that are being inserted
 AT_ONCE = 5  # days that one pass sums
 ACTIVE = (JobStatus.PENDING, JobStatus.RUNNING)
 
-# Users by their key, since names change. Models once more for requests whose cost is unknown, by what they lack.
-KEYS: Mapping[str, Any] = {
-    **{name: DIMENSIONS[name]() for name in ("model", "job_type", "step", "outcome")},
-    "user": F("job__started_by"),
-    "job": F("job"),
-    "no_price": F("model"),
-    "no_usage": F("model"),
-}
-AMONG: Mapping[str, Q] = {
-    "job": Q(job__isnull=False),
-    "no_price": Q(cost=None) & ~Q(price_source=PriceSource.NO_USAGE),
-    "no_usage": Q(cost=None, price_source=PriceSource.NO_USAGE),
-}
-COUNT_JOBS = ("job_type", "outcome", "job")  # by the first request of each
-ENDED_BADLY = Q(job__status__in=[JobStatus.FAILED, JobStatus.CANCELLED])
+DIMENSIONS = ("model", "step", "job_type", "outcome", "user", "job", "no_price", "no_usage")
+BY_ITSELF = tuple(name for name in DIMENSIONS if name != "job")  # of jobs there are many, and few are shown
+ENDED_BADLY = (JobStatus.FAILED, JobStatus.CANCELLED)
 COUNTS = ("number", "jobs", "unpriced", "tokens_in", "tokens_cached", "tokens_out")
 MONEY = ("spent", "wasted")
 DECIMALS = 8  # of a cost
@@ -63,42 +54,37 @@ class Sums:
     first: date | None = None
     last: date | None = None
 
-    def __add__(self, other: "Sums") -> "Sums":
-        amounts: dict[str, Any] = {name: getattr(self, name) + getattr(other, name) for name in COUNTS}
-        amounts |= {name: _plus(getattr(self, name), getattr(other, name)) for name in MONEY}
-        days = [day for day in (self.first, self.last, other.first, other.last) if day]
-        return Sums(**amounts, first=min(days, default=None), last=max(days, default=None))
-
-
-def _plus(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    return (one or 0) + other if other is not None else one
-
 
 def add(sums: Iterable[Sums]) -> Sums:
     """Return the sum of sums."""
-    return sum(sums, Sums())
+    them = list(sums)
+    amounts: dict[str, Any] = {name: sum(getattr(one, name) for one in them) for name in COUNTS}
+    for name in MONEY:
+        known = [amount for one in them if (amount := getattr(one, name)) is not None]
+        amounts[name] = sum(known, Decimal(0)) if known else None
+    days = [day for one in them for day in (one.first, one.last) if day]
+    return Sums(**amounts, first=min(days, default=None), last=max(days, default=None))
+
+
+Key = tuple[date | None, str, str]  # day, dimension and key; in the sum of many days only models have a day
 
 
 class Book:
-    """What the requests made from one moment to before another have cost, by each of KEYS, and by day and model."""
+    """What the requests made from one moment to before another have cost, by each dimension, and by day and model."""
 
     def __init__(self, since: datetime, until: datetime) -> None:
         self._days = _current_days(since, until)
-        now = _apart_from(self._days, since, until)
-        self.by: dict[str, dict[str, Sums]] = {dimension: {} for dimension in KEYS}
-        self.by_day: dict[tuple[date, str], Sums] = {}
-        by_itself = [dimension for dimension in KEYS if dimension != "job"]  # of jobs there are many, and few are shown
-        for row in chain(map(_entry, _summed(self._days, by_itself)), _sum(requests().filter(now))):
-            self._enter(**row)
-
-    def _enter(self, *, day: date | None, dimension: str, key: str, **amounts: Any) -> None:
-        money = {
-            name: round(amounts[name], DECIMALS) for name in MONEY if amounts[name] is not None
-        }  # SQLite has floats
-        sums = Sums(**({"first": day, "last": day} | amounts | money))
-        self.by[dimension][key] = self.by[dimension].get(key, Sums()) + sums
-        if dimension == "model" and day:
-            self.by_day[day, key] = self.by_day.get((day, key), Sums()) + sums
+        found = defaultdict[tuple[str, str], list[Sums]](list)
+        by_day = defaultdict[tuple[date, str], list[Sums]](list)
+        now = requests().filter(_apart_from(self._days, since, until))
+        for (day, dimension, key), sums in chain(map(_entry, _past(self._days, BY_ITSELF)), _sum(now)):
+            found[dimension, key].append(sums)
+            if dimension == "model" and day:
+                by_day[day, key].append(sums)
+        self.by: dict[str, dict[str, Sums]] = {dimension: {} for dimension in DIMENSIONS}
+        for (dimension, key), them in found.items():
+            self.by[dimension][key] = add(them)
+        self.by_day = {key: add(them) for key, them in by_day.items()}
 
     @property
     def total(self) -> Sums:
@@ -109,11 +95,11 @@ class Book:
         """Return the keys of the jobs that cost most in this time; those that have cost nothing are none."""
         # Of jobs that went on after the days that are summed, what these have of them; of all others the greatest.
         went_on = [key for key, sums in self.by["job"].items() if not sums.jobs]
-        past = _summed(self._days, ["job"])
+        past = _past(self._days, ["job"])
         greatest = past.exclude(key__in=went_on).order_by(F("all_spent").desc(nulls_last=True))[:most]
-        for row in chain(past.filter(key__in=went_on), greatest):
-            self._enter(**_entry(row))
         found = self.by["job"]
+        for (_, _, key), sums in map(_entry, chain(past.filter(key__in=went_on), greatest)):
+            found[key] = add([found.get(key, Sums()), sums])
         ranked = sorted(found.items(), key=lambda item: (-(item[1].spent or 0), item[0]))
         return [(key, sums) for key, sums in ranked[:most] if sums.spent]
 
@@ -187,38 +173,87 @@ def _apart_from(days: Iterable[date], since: datetime, until: datetime) -> Q:
     return reduce(or_, spans, Q()) if spans else Q(pk__in=[])
 
 
-def _sum(rows: QuerySet[AIRequest]) -> Iterator[dict[str, Any]]:
-    """Yield sums of requests as rows of Spend, by day and by each of KEYS: in one statement, so that they agree."""
-    one, *others = (_sum_by(dimension, rows.filter(AMONG.get(dimension, Q()))) for dimension in KEYS)
-    return one.union(*others, all=True).iterator()
+def _sum(rows: QuerySet[AIRequest]) -> Iterator[tuple[Key, Sums]]:
+    """Yield sums of requests by day and dimension; of all dimensions from one statement, so that they agree."""
+    lacks = Case(When(price_source=PriceSource.NO_USAGE, then=Value("no_usage")), default=Value("no_price"))
+    parts = (
+        _sum_by(Value("model"), F("model"), rows),
+        _sum_by(Value("step"), F("step"), rows),
+        _sum_by(Value("job"), F("job"), rows),
+        _sum_by(lacks, F("model"), rows.filter(cost=None)),
+    )
+    of_jobs = []
+    for row in parts[0].union(*parts[1:], all=True):
+        key, sums = _entry(row)
+        if key[1] == "job":
+            of_jobs.append((key, sums))
+        else:
+            yield key, sums
+    yield from _sum_by_jobs(of_jobs)
 
 
-def _sum_by(dimension: str, rows: QuerySet[AIRequest]) -> QuerySet[Any, Any]:
-    key = Coalesce(Cast(KEYS[dimension], CharField()), Value(""))
-    before = AIRequest.objects.filter(job=OuterRef("job"), pk__lt=OuterRef("pk"))
-    is_first = Q(job__isnull=False) & ~Q(Exists(before))
-    jobs = Count("pk", filter=is_first) if dimension in COUNT_JOBS else Count("pk", filter=Q(pk=None))
-    return rows.values(day=DIMENSIONS["day"](), dimension=Value(dimension), key=key).annotate(
-        number=Count("pk"),
-        jobs=jobs,
-        unpriced=Count("pk", filter=Q(cost=None)),
-        tokens_in=Sum("input_tokens"),
-        tokens_cached=Sum("cached_input_tokens"),
-        tokens_out=Sum("output_tokens"),
-        spent=Sum("cost"),
-        wasted=Sum("cost", filter=ENDED_BADLY),
+def _sum_by(dimension: Any, key: Any, rows: QuerySet[AIRequest]) -> QuerySet[Any, Any]:
+    text = Coalesce(Cast(key, CharField()), Value(""))
+    return rows.values(of_day=spend.DIMENSIONS["day"](), dimension=dimension, key=text).annotate(
+        all_number=Count("pk"),
+        all_unpriced=Count("pk", filter=Q(cost=None)),
+        all_tokens_in=Sum("input_tokens"),
+        all_tokens_cached=Sum("cached_input_tokens"),
+        all_tokens_out=Sum("output_tokens"),
+        all_spent=Sum("cost"),
     )
 
 
-def _summed(days: list[date], dimensions: Iterable[str]) -> QuerySet[Any, Any]:
+def _sum_by_jobs(found: list[tuple[Key, Sums]]) -> Iterator[tuple[Key, Sums]]:
+    """Yield sums by job, and by what is known of jobs: to join the two tables, PostgreSQL would read all jobs."""
+    jobs = Job.objects.only("job_type", "status", "started_by", "created_at").in_bulk(
+        {UUID(key) for (_, _, key), _ in found if key}
+    )
+    first_days = _first_days(found, jobs)
+    by = defaultdict[Key, list[Sums]](list)
+    for (day, _, key), of_requests in found:
+        job = jobs.get(UUID(key)) if key else None
+        sums = _of_job(job, of_requests, first_days.get(job.pk) == day) if job else of_requests
+        if job:
+            yield (day, "job", key), sums
+        by[day, "job_type", job.job_type if job else ""].append(sums)
+        by[day, "outcome", job.status if job else ""].append(sums)
+        by[day, "user", str(job.started_by_id or "") if job else ""].append(sums)
+    yield from ((key, add(them)) for key, them in by.items())
+
+
+def _of_job(job: Job, sums: Sums, is_first_day: bool) -> Sums:
+    return replace(sums, jobs=int(is_first_day), wasted=sums.spent if job.status in ENDED_BADLY else None)
+
+
+def _first_days(found: list[tuple[Key, Sums]], jobs: Mapping[UUID, Job]) -> dict[UUID, date]:
+    """Return on which day each job made its first request; looked up only of jobs that are older than a day here."""
+    days, older = dict[UUID, date](), list[UUID]()
+    for (day, _, key), _ in found:
+        job = jobs.get(UUID(key)) if key else None
+        if job and day == day_of(job.created_at):
+            days[job.pk] = day
+        elif job:
+            older.append(job.pk)
+    firsts = requests().filter(job__in=older).values_list("job").annotate(Min("created_at"))
+    return days | {job: day_of(moment) for job, moment in firsts}
+
+
+def _past(days: list[date], dimensions: Iterable[str]) -> QuerySet[Any, Any]:
     """Return what days that are summed already have in all, by dimension and key; models also by day."""
     rows = Spend.objects.filter(day__in=days, dimension__in=dimensions).order_by()
     groups = rows.values("dimension", "key", of_day=Case(When(dimension="model", then="day")))
     return groups.annotate(first=Min("day"), last=Max("day"), **{f"all_{name}": Sum(name) for name in AMOUNTS})
 
 
-def _entry(row: dict[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix("all_").removeprefix("of_"): value for name, value in row.items()}
+def _entry(row: dict[str, Any]) -> tuple[Key, Sums]:
+    amounts = {name: row[f"all_{name}"] for name in AMOUNTS if f"all_{name}" in row}
+    for name in MONEY:
+        if amounts.get(name) is not None:
+            amounts[name] = round(amounts[name], DECIMALS)  # SQLite has floats
+    day = row["of_day"]
+    days = {"first": row.get("first", day), "last": row.get("last", day)}
+    return (day, row["dimension"], row["key"]), Sums(**amounts, **days)
 
 
 def _to_sum() -> list[date]:
@@ -244,5 +279,10 @@ def _sum_day(day: date) -> None:
     SpendDay.objects.bulk_create([SpendDay(day=day)], ignore_conflicts=True)
     SpendDay.objects.filter(day=day).update(is_current=True, zone=settings_zone())
     Spend.objects.filter(day=day).delete()
-    rows = _sum(requests(begin_of(day), begin_of(day + timedelta(days=1))))
-    Spend.objects.bulk_create((Spend(**row) for row in rows), batch_size=500)
+    found = _sum(requests(begin_of(day), begin_of(day + timedelta(days=1))))
+    rows = (Spend(day=day, dimension=by, key=key, **_amounts(sums)) for (_, by, key), sums in found)
+    Spend.objects.bulk_create(rows, batch_size=500)
+
+
+def _amounts(sums: Sums) -> dict[str, Any]:
+    return {name: getattr(sums, name) for name in AMOUNTS}

@@ -13,7 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from automation.admin.spend.ranges import DEFAULT, RANGES, Range
-from automation.daybook import Book, Sums
+from automation.daybook import Book, Sums, add
 from automation.spend import NONE
 
 
@@ -52,7 +52,7 @@ class Reading:
         nobody = [sums for key, sums in self.book.by["user"].items() if key not in names]
         found = [(key, names[key], sums) for key, sums in known.items()]
         if nobody:
-            found.append(("", NONE, sum(nobody, Sums())))
+            found.append(("", NONE, add(nobody)))
         return sorted(found, key=lambda item: (-(item[2].spent or 0), item[1]))
 
     def url(self, app: str, page: str, *arguments: object, **query: object) -> str:

@@ -61,7 +61,7 @@ def breakdowns(reading: Reading) -> list[Table]:
     return [
         _table(reading, "model", "By model", _models(reading), REQUESTS, TOKENS_IN, CACHED, TOKENS_OUT, PER_REQUEST),
         _table(reading, "job_type", "By job type", _types(reading), JOBS, PER_JOB, WASTED),
-        _table(reading, "step", "By step", _steps(reading), REQUESTS, PER_REQUEST, WASTED),
+        _table(reading, "step", "By step", _steps(reading), REQUESTS, PER_REQUEST),
         _table(reading, "user", "By user", _users(reading), REQUESTS, WASTED),
         _table(reading, "outcome", "By outcome of the job", _outcomes(reading), JOBS),
     ]
