@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import reduce
-from itertools import chain
+from itertools import chain, islice
 from operator import or_
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,7 @@ from automation.spend import requests
 REACH = timedelta(days=200)  # back to which days are summed: twice the longest range of a page, and a few
 SETTLED = timedelta(hours=1)  # after the end of a day, for rows that are being inserted
 AT_ONCE = 5  # days that one pass sums
+BATCH = 1000  # jobs that one statement looks up
 ACTIVE = (JobStatus.PENDING, JobStatus.RUNNING)
 
 DIMENSIONS = ("model", "step", "job_type", "outcome", "user", "job", "no_price", "no_usage")
@@ -206,9 +207,9 @@ def _sum_by(dimension: Any, key: Any, rows: QuerySet[AIRequest]) -> QuerySet[Any
 
 def _sum_by_jobs(found: list[tuple[Key, Sums]]) -> Iterator[tuple[Key, Sums]]:
     """Yield sums by job, and by what is known of jobs: to join the two tables, PostgreSQL would read all jobs."""
-    jobs = Job.objects.only("job_type", "status", "started_by", "created_at").in_bulk(
-        {UUID(key) for (_, _, key), _ in found if key}
-    )
+    jobs = dict[UUID, Job]()
+    for keys in _batches({UUID(key) for (_, _, key), _ in found if key}):
+        jobs |= Job.objects.only("job_type", "status", "started_by", "created_at").in_bulk(keys)
     first_days = _first_days(found, jobs)
     by = defaultdict[Key, list[Sums]](list)
     for (day, _, key), of_requests in found:
@@ -235,8 +236,17 @@ def _first_days(found: list[tuple[Key, Sums]], jobs: Mapping[UUID, Job]) -> dict
             days[job.pk] = day
         elif job:
             older.append(job.pk)
-    firsts = requests().filter(job__in=older).values_list("job").annotate(Min("created_at"))
-    return days | {job: day_of(moment) for job, moment in firsts}
+    for keys in _batches(older):
+        firsts = requests().filter(job__in=keys).values_list("job").annotate(Min("created_at"))
+        days |= {job: day_of(moment) for job, moment in firsts}
+    return days
+
+
+def _batches(keys: Iterable[UUID]) -> Iterator[list[UUID]]:
+    """Yield as many at once as a statement may have parameters."""
+    rest = iter(keys)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
 
 
 def _past(days: list[date], dimensions: Iterable[str]) -> QuerySet[Any, Any]:
