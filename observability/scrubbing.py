@@ -27,7 +27,7 @@ MIN_KNOWN = 12  # characters of a secret that is looked for by itself; a shorter
 # In the name of a key they make it that of a secret, wherever they are.
 SECRET_PARTS = re.compile(
     r"pass[-_]?w|pwd|passphrase|passcode|secret|token(?!i[sz])|authori[sz]ation|credential|cookie|dsn|session|csrf|xsrf"
-    r"|jwt|signature|input_value"  # pydantic's
+    r"|jwt|signature|security[-_]?code|cc[-_]?num|input_value"  # pydantic's
 )
 # Only as words, or at the end of one: "keyboard", "monkey", "discard" and "author" name no secrets.
 SECRET_WORD = re.compile(
@@ -89,8 +89,14 @@ NESTED = re.compile(rf"{QUOTED}|[\[({{}})\]]", re.DOTALL)
 WORDS = re.compile(r"(?:[^\s&\"'<\\]|[\"'](?=[^\s,;:)\]}>])|<(?!/)|\\(?![\"']))+")
 # A name and what tells that its value follows, in query strings, JSON, headers, calls, SQL, XML and arguments.
 NAME = re.compile(
-    r"(?<![\w.-])(?P<name>[\w.-]+)(?:\\*[\"'])?(?:[\])]|%5D)*"
-    r"(?:(?P<assigned>\s*(?:[=!:<]*[=:]>?|->|%3D)\s*|>(?=[^\s<]))|(?P<quoted>\s+(?=[\"'])|\((?=b?[\"']))|(?P<given>\s+))"
+    r"""
+    (?<![\w.-]) (?P<option>(?=--\w))? (?P<name>[\w.-]+) (?:\\*["'])? (?:[\])]|%5D)*
+    (?:
+        (?P<assigned> \s* (?:[=!:<]*[=:]>?|->|%3D) \s* | >(?=[^\s<]))
+    |   (?(option) \s+ | (?P<told> \((?=b?["']) | \s+ (?:(?:is|was)\s+)? (?=["']|(?=\S*\d)\S*[A-Za-z])))
+    )
+    """,
+    re.VERBOSE,
 )
 # A name and a value beside each other: pairs of headers, fields of a form, a key "name" and a key "value".
 BESIDE = (
@@ -98,11 +104,11 @@ BESIDE = (
     re.compile(r"\bname=\"(?P<name>[^\"]*)\"[^\n]*\n(?:[^\n]+\n)*?\r?\n(?P<value>.*?)(?=\r?\n--|\Z)", re.DOTALL),
     re.compile(r"\b(?:name|key)\W{2,6}(?P<name>[\w.-]+)\W[^<>{}]{0,40}?\bvalue\W{2,6}(?P<value>[^\"'\\]+)"),
 )
-MIN_QUOTED = 8  # characters with their marks; `unexpected token '<'` tells of none
+MIN_TOLD = 8  # characters of a value that only stands after a name
 NUMBER = re.compile(r"\d+(?:\.\d+)?\W*")
-PLAIN = re.compile(
-    r"(?:%s|%\(\w+\)s|\?|\$\d+|None|null|True|False|true|false)[,;)\]}]*"
-)  # placeholders of SQL, and no value
+# Placeholders of SQL, and what is no value.
+PLAIN = re.compile(r"(?:%s|%\(\w+\)s|\?|\$\d+|None|null|True|False|true|false)[,;)\]}]*")
+OPTION = re.compile(r"--[\w-]+")
 
 
 @lru_cache(maxsize=4096)
@@ -181,33 +187,32 @@ class Scrubber:
             if found.start() < end or not self.is_hidden(found["name"]):
                 continue
             until = _end_of_value(text, found, code)
-            value = text[found.end() : until]
-            if value and not PLAIN.fullmatch(value) and not (_is_quantity(found["name"]) and NUMBER.fullmatch(value)):
+            if _is_value(found, text[found.end() : until]):
                 parts += [text[end : found.end()], FILTERED]
                 end = until
         return "".join([*parts, text[end:]])
 
 
+def _is_value(name: re.Match[str], value: str) -> bool:
+    """Not where that is a number of things, or where only a sentence may go on, as in ``unexpected token '<'``."""
+    if name["told"] and len(value) < MIN_TOLD:
+        return False
+    return bool(value) and not PLAIN.fullmatch(value) and not (_is_quantity(name["name"]) and NUMBER.fullmatch(value))
+
+
 def _end_of_value(text: str, name: re.Match[str], code: bool) -> int:
     """Where the value of a name ends that begins where the name does; there too, if it has none."""
     start = name.end()
-    literal = LITERAL.match(text, start)
-    if code or name["quoted"]:
-        long = literal and (name["assigned"] or (not code and _is_telling(name["name"], literal[0])))
-        return literal.end() if literal and long else start
-    if name["given"] and not name["name"].startswith("--"):
+    if name["told"] and (code or not SECRET_PARTS.search(name["name"].lower())):
         return start
-    if literal:
+    if literal := LITERAL.match(text, start):
         return literal.end()
+    if code:
+        return start
     if opening := OPENING.match(text, start):
         return _end_of_container(text, opening.end() - 1)
     words = WORDS.match(text, start)
     return start + len(words[0].rstrip(",;)]}")) if words else start
-
-
-def _is_telling(name: str, literal: str) -> bool:
-    """As in `no user for token "abc123"`, and not in `key "page" is missing`."""
-    return len(literal) >= MIN_QUOTED and bool(SECRET_PARTS.search(name.lower()))
 
 
 def _end_of_container(text: str, start: int) -> int:
@@ -226,6 +231,7 @@ class _Pass:
     def __init__(self, scrubber: Scrubber) -> None:
         self.scrubber = scrubber
         self.is_hidden = scrubber.is_hidden
+        self.clean_short = scrubber.clean_short
         self.left = MAX_NODES
 
     def walk(self, value: Any, name: str = "", secret: bool = False, depth: int = 0) -> Any:
@@ -233,6 +239,8 @@ class _Pass:
         self.left -= 1
         if self.left < 0 or depth > MAX_DEPTH:
             return FILTERED
+        if type(value) is str and not secret and len(value) <= SHORT and name not in TRACE_IDS:  # as most are
+            return self.clean_short(value, name in CODE)
         if isinstance(value, str | int | float | bytes | None):
             return self.leaf(value, name, secret)
         if isinstance(value, dict | Mapping):
@@ -262,7 +270,7 @@ class _Pass:
         """Two of which the first is a text may be a name and its value, as pairs of headers are; so are arguments."""
         if len(value) == 2 and isinstance(value[0], str) and self.is_hidden(value[0]):
             return [self.text(value[0]), self.walk(value[1], value[0], True, depth)]
-        options = [isinstance(item, str) and item.startswith("--") and self.is_hidden(item) for item in value]
+        options = [isinstance(item, str) and bool(OPTION.fullmatch(item)) and self.is_hidden(item) for item in value]
         return [
             self.walk(inner, name, secret or after, depth)
             for inner, after in zip(value, [False, *options], strict=False)
@@ -285,7 +293,7 @@ class _Pass:
 
     def text(self, text: str, code: bool = False) -> str:
         if len(text) <= SHORT:
-            return self.scrubber.clean_short(text, code)
+            return self.clean_short(text, code)
         if len(text) > MAX_TEXT:  # at the end of a word, so that no part of a secret is left that would not be known
             text = text[:MAX_TEXT].rpartition(" ")[0] + "…"
         return self.scrubber.clean(text, code)
