@@ -26,7 +26,7 @@ class CleanTransport(HttpTransport):
 
     def on_dropped_event(self, reason: str) -> None:
         """What is lost because Sentry is down, or refuses it, is one warning a minute."""
-        warn(f"sentry {reason}", "Sentry does not take what is sent to it: %s.", reason)
+        warn("sentry transport", "Sentry does not take what is sent to it: %s.", reason)
 
 
 def _cleaned(item: Item) -> Item:
