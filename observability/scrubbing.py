@@ -71,7 +71,8 @@ PATTERNS = (
     re.compile(r"(?<=sessions\.cache)[a-z\d]{32}|(?<=sessions\.cached_db)[a-z\d]{32}"),
     re.compile(r"\b[a-z\d]{6}-[\da-f]{32}\b|(?<![\w.-])[\w.-]{4,}:[A-Za-z\d]{6}:[\w-]{43}(?![\w-])"),
     re.compile(r"\b(?:pbkdf2_sha|argon2|bcrypt|scrypt|md5)[\w]*\$[^\s\"']+"),
-    re.compile(r"(?<=Failing row contains \().*(?=\))", re.DOTALL),  # PostgreSQL
+    # What PostgreSQL and SQLAlchemy tell of a statement that failed.
+    re.compile(r"(?<=Failing row contains \().*(?=\))|(?<=\[parameters: ).*?(?=\](?:\n|\Z))", re.DOTALL),
     # The whole line: there are several cookies, and the credentials come after their scheme.
     re.compile(
         r"(?:(?<=authorization:)|(?<=authorization=)|(?<=cookie:)|(?<=cookie=))(?:=\"[^\r\n\"]*\"|[^\r\n\"'])+",

@@ -103,6 +103,7 @@ ASSIGNED = [
     "a?next=%2Fb%3Ftoken%3DHIDDEN&page=2",
     "DETAIL:  Key (api_token)=(HIDDEN spaces) already exists. page=2",
     "DETAIL:  Failing row contains (1, ada, HIDDEN spaces, 2026). page=2",
+    "[SQL: SELECT 1 WHERE a = ?]\n[parameters: ('HIDDEN spaces', [1])]\n(Background)",
     "password=ab'HIDDEN<HIDDEN\\HIDDEN&page=2",
     "cut off here: password='HIDDEN spaces",
     "cut off here: tokens=['HIDDEN spaces",

@@ -201,6 +201,34 @@ def test_only_services_that_are_named_get_the_trace(own_process, sentry, setting
     assert [span["op"] for span in mine["spans"]] == ["http.client"]
 
 
+STORED = """
+import os, redis, sqlalchemy
+from observability import sentry
+with sentry.transaction("mine", op="job"):
+    redis.Redis.from_url(os.environ["REDIS_URL"]).set("page:5", "hunter2")
+    with sqlalchemy.create_engine("sqlite://").connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT :number"), {"number": 5})
+        try:
+            connection.execute(sqlalchemy.text("SELECT nothing WHERE 1 = :any"), {"any": "hunter2"})
+        except sqlalchemy.exc.OperationalError as error:
+            sentry.capture_exception(error)
+print(json.dumps(True))
+"""
+
+
+def test_redis_and_sqlalchemy_are_spans_and_what_they_were_given_stays_here(own_process, sentry, environment):
+    own_process(STORED, **environment)
+    [mine] = sentry.wait("transaction")
+    assert [(span["op"], span["description"]) for span in mine["spans"]] == [
+        ("db.redis", "SET 'page:5' [Filtered]"),
+        ("db", "SELECT ?"),
+        ("db", "SELECT nothing WHERE 1 = ?"),
+    ]
+    [event] = sentry.wait("event")
+    assert "OperationalError) near" in exception(event)["value"]
+    assert "hunter2" not in json.dumps([mine, event])
+
+
 def test_exceptions_that_are_ignored_are_not_sent_nor_their_subclasses(own_process, sentry):
     code = """
 import logging
