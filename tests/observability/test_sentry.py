@@ -147,6 +147,21 @@ def test_a_client_of_the_hosts_own_stays_as_it_is_and_gets_the_ids(own_process):
         assert own_process(HOSTS_OWN, **env) == [[True] * 3, True, [["the host's own", tags]]]
 
 
+LATER = """
+sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=Kept)
+sentry_sdk.add_breadcrumb(message="a", data={"session": "hunter2"})
+sentry.capture_message("hello")
+[event] = sent
+print(json.dumps([event["message"], event["breadcrumbs"]["values"][-1]["data"]]))
+"""
+
+
+def test_a_client_that_the_host_makes_later_is_the_one_that_sends(own_process):
+    start = HOSTS_OWN.partition("sentry_sdk.init")[0]
+    told = own_process(start + LATER, SENTRY_DSN="http://other@127.0.0.1:9/2")
+    assert told == ["hello", {"session": "[Filtered]"}]
+
+
 # What the process reports of itself
 
 CAPTURED = """
