@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Iterator
 from functools import cache, partial, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
-from django.conf import settings
 from django.http import HttpRequest
 
-from observability import access, correlation
+from observability import access, correlation, known
 from observability.conf import get_conf
-from observability.scrubbing import FILTERED, Scrubber, known_secrets
+from observability.scrubbing import FILTERED, Scrubber
 
 from .sdk import active, harmless
 
@@ -27,10 +25,7 @@ SESSION_KEY = "_auth_user_id"  # django.contrib.auth.SESSION_KEY, without loadin
 
 @cache
 def _scrubber() -> Scrubber:
-    """Knows the secrets that the settings and the environment hold."""
-    named = {name: getattr(settings, name, None) for name in dir(settings) if name.isupper()}
-    known = known_secrets(named) | known_secrets(vars(get_conf())) | known_secrets(os.environ)
-    return Scrubber(known, addresses=get_conf().SENTRY_USER_IP)
+    return Scrubber(known.secrets(), addresses=get_conf().SENTRY_USER_IP)
 
 
 def clean(value: Any) -> Any:
