@@ -1,4 +1,4 @@
-"""The page "Observability › Metrics": the gauges now, and every series."""
+"""The page "Observability › Metrics": the gauges now, and every series; and prices of AI models of one's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from . import exposition, metrics, sources
 from .conf import get_conf, prometheus_url
-from .models import Metric
+from .models import Metric, ModelPrice
 
 ROWS = 100  # shown at once, unless all are asked for
 
@@ -30,8 +30,9 @@ class Tile:
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Metric]
+    PriceBase = admin.ModelAdmin[ModelPrice]
 else:
-    Base = admin.ModelAdmin  # generic for the type checker only
+    Base = PriceBase = admin.ModelAdmin  # generic for the type checker only
 
 
 @admin.register(Metric)
@@ -96,3 +97,27 @@ def _tile(title: str, metric: MetricWrapperBase, families: exposition.Snapshot, 
     up = answer.value is not None and not answer.value[1]
     milliseconds = f"{answer.seconds * 1000:,.0f} ms"
     return Tile(title, value, f"{service} {'answered in' if up else 'failed after'} {milliseconds}", up)
+
+
+@admin.register(ModelPrice)
+class ModelPriceAdmin(PriceBase):
+    """Prices of one's own, in USD per million tokens. Requests that were recorded keep theirs."""
+
+    list_display = ["model", "provider", "since", "input", "output", "cached_input", "cache_write"]
+    list_filter = ["provider"]
+    search_fields = ["model"]
+    fieldsets = [
+        (None, {"fields": [("model", "provider"), "since"]}),
+        (
+            "USD per million tokens",
+            {
+                "fields": [
+                    ("input", "output"),
+                    ("cached_input", "cache_write", "cache_write_1h"),
+                    ("reasoning", "audio_input", "audio_output"),
+                ],
+                "description": "They hold for requests from that day on, within a minute. What was recorded keeps "
+                "its price.",
+            },
+        ),
+    ]
