@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,8 +16,9 @@ from django.utils import timezone
 from automation import coroutines, registry
 from automation.errors import Failure, describe, printable
 from automation.leases import Cancelled, Lost, Stop, hold, kept
-from automation.models import Job, JobStatus, Step
+from automation.models import Job, JobStatus, Step, StepStatus
 from automation.outages import outlast
+from automation.retries import pause
 from automation.transitions import finish_job, finish_step, start_job, start_step
 from observability import sentry
 from observability.correlation import bound
@@ -40,6 +40,7 @@ class Run:
         self.payload = payload
         self.outputs: dict[str, Any] = {}
         self.noted: Any = None  # by an earlier try at this step, also by another worker's
+        self.tell: Callable[[], None] | None = None
         self._checked = time.monotonic()
 
     def output(self, step: str) -> Any:
@@ -50,6 +51,10 @@ class Run:
         """Keep at once how far this step has come, as `noted` for the next try at it; its end puts the output there."""
         self.noted = value
         outlast(lambda: Step.objects.filter(pk=self.step.pk).update(output=value))
+
+    def once_recorded(self, tell: Callable[[], None]) -> None:
+        """Call this when the end of the running step is recorded by this worker, and no other: what it saw counts."""
+        self.tell = tell
 
     async def anote(self, value: Any) -> None:
         """`note()` for an async step."""
@@ -137,14 +142,14 @@ class Attempt:
         self.run.checkpoint()
         self.position += 1
         step, clock = start_step(self.run.job, self.position, kind.name, detail), time.perf_counter()
-        self.run.step, self.run.noted = step, self.noted.get((kind.name, detail))
+        self.run.step, self.run.noted, self.run.tell = step, self.noted.get((kind.name, detail)), None
         self.watch(step)
         try:
             with bound(step=kind.name), sentry.span(kind.name, op="job.step"):
                 output = self.try_out(kind, step, item)
-            ended = finish_step(step, Step.Status.SUCCESS, duration=_since(clock), output=output)
+            ended = self.end(step, Step.Status.SUCCESS, clock, output=output)
         except BaseException as exc:
-            finish_step(step, Step.Status.FAILED, duration=_since(clock), error=describe(exc))
+            self.end(step, Step.Status.FAILED, clock, error=describe(exc))
             raise
         finally:
             self.watch(step)
@@ -152,13 +157,23 @@ class Attempt:
             raise Lost
         return output
 
+    def end(self, step: Step, status: StepStatus, clock: float, **outcome: Any) -> bool:
+        """Record the end of a step, and then what counts with it; False when the job was given to another worker."""
+        ended = finish_step(step, status, duration=_since(clock), **outcome)
+        if ended and self.run.tell:
+            try:
+                self.run.tell()
+            except Exception:
+                logger.exception("Job %s: what %s counts with its end was not counted.", step.job_id, step.name)
+        return ended
+
     def try_out(self, kind: registry.StepType, step: Step, item: tuple[str, ...]) -> Any:
         """Call the step's function, again where its error may pass."""
         while True:
             try:
                 return _as_kept(_call(kind.function, self.run, *item))
             except Exception as exc:
-                wait = _wait(kind, step.attempts, exc)
+                wait = pause(exc, step.attempts, tries=kind.retries + 1, first=kind.backoff, longest=MAX_WAIT)
                 if wait is None:
                     raise
                 logger.warning("Job %s: %s failed, again in %.1f s: %s", step.job_id, kind.name, wait, describe(exc))
@@ -184,15 +199,6 @@ def _first(group: BaseExceptionGroup[Stop]) -> Stop:
 def _as_kept(value: Any) -> Any:
     """Return a value as JSON gives it back, so that a job taken up again sees nothing else than it saw before."""
     return json.loads(json.dumps(value, allow_nan=False))
-
-
-def _wait(kind: registry.StepType, tried: int, exc: Exception) -> float | None:
-    """Return the seconds until the next try, twice as many each time; None when there is none."""
-    if tried > kind.retries or not getattr(exc, "retriable", False):
-        return None
-    wait = min(MAX_WAIT, kind.backoff * 2 ** (tried - 1)) * random.uniform(0.5, 1)  # noqa: S311  # not in step with others
-    wait = max(wait, getattr(exc, "retry_after", None) or 0)
-    return wait if wait <= MAX_WAIT else None
 
 
 def _since(clock: float) -> float:

@@ -344,11 +344,19 @@ def count_refused() -> None:
     for _ in range(len(store.refused)):
         with suppress(IndexError):  # another thread was faster
             key = store.refused.popleft()
-            try:
-                child = _children.get((observability_dropped_total, *key)) or _admit_drop(key)
-                child.inc()
-            except Interrupted:
+            if not _count_refusal(key):
                 store.refused.append(key)
+                return  # each sample that a full disk refuses leads here
+
+
+def _count_refusal(key: tuple[str, str]) -> bool:
+    try:
+        child = _children.get((observability_dropped_total, *key)) or _admit_drop(key)
+    except Interrupted:
+        return False
+    if is_kept := store.can_keep(child._value):
+        child.inc()
+    return is_kept
 
 
 store.on_refusal(count_refused)

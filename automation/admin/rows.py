@@ -178,6 +178,9 @@ class StepAdmin(StepColumns, History):
     ]
     readonly_fields = ["state", "started", "finished", "took", "problem", "returned"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Step]:
+        return super().get_queryset(request).defer("output")  # of up to megabytes, and the list shows none
+
 
 @admin.register(AIRequest)
 class AIRequestAdmin(AIRequestColumns, History):

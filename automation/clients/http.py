@@ -1,7 +1,6 @@
 """What the clients have in common: one call at a time, its time, its errors, and when it is made again."""
 
 import json
-import random
 import re
 import ssl
 import time
@@ -11,12 +10,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
-from itertools import count
 from typing import Any, Self, TypeVar
 
 import httpx2
 
 from automation.errors import Failure
+from automation.retries import pause
 
 TRIES = 3  # of one call
 BACKOFF = 0.5  # seconds before the second try, twice that before the third
@@ -106,15 +105,16 @@ class Service:
 
     def _repeat(self, once: Callable[[], T], may: Callable[["ServiceError"], bool] = lambda error: True) -> T:
         """Return what `once` returns, in the end; `may` says after which retriable errors to call it again."""
-        for tried in count(1):
+        tried = 1
+        while True:
             try:
                 return once()
             except ServiceError as error:
-                wait = _wait(error, tried) if may(error) else None
+                wait = pause(error, tried, tries=TRIES, first=BACKOFF, longest=MAX_WAIT) if may(error) else None
                 if wait is None:
                     raise
             self._sleep(wait)
-        raise AssertionError  # there is no last number
+            tried += 1
 
     @contextmanager
     def _answer(
@@ -207,15 +207,6 @@ def tls() -> ssl.SSLContext:
 def timeouts(read: float) -> httpx2.Timeout:
     """Return time-outs with `read` as the longest silence, in seconds."""
     return httpx2.Timeout(read, connect=min(read, CONNECT_TIMEOUT))
-
-
-def _wait(error: ServiceError, tried: int) -> float | None:
-    """Return the seconds until the next try; None when there is none."""
-    asked = error.retry_after or 0.0
-    if not error.retriable or tried == TRIES or asked > MAX_WAIT:
-        return None
-    backoff = BACKOFF * 2 ** (tried - 1)
-    return asked + backoff * random.uniform(0.5, 1)  # noqa: S311  # so that not all come back at once
 
 
 def _retry_after(text: str) -> float | None:

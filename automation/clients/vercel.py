@@ -3,14 +3,15 @@
 import base64
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx2
 
 from automation import conf
 from automation.clients.http import Service, ServiceError, Sleep, timeouts, tls
-from observability.http import instrument
+from observability.http import Deployment, instrument
+from observability.http.vercel import see
 
 DEPLOYMENT_ID = re.compile(r"dpl_[A-Za-z0-9]{1,64}")
 PROJECT = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?|prj_[A-Za-z0-9]{1,64}")
@@ -36,7 +37,8 @@ class Vercel(Service):
 
     name = "Vercel"
 
-    def __init__(self, sleep: Sleep = time.sleep) -> None:
+    def __init__(self, sleep: Sleep = time.sleep, on_deployment: Callable[[Deployment], None] = see) -> None:
+        """`on_deployment`: what to do with each deployment that an answer shows, in place of counting its end."""
         access, timeout = conf.vercel(), conf.call_timeout()
         team = conf.vercel_team()
         client = httpx2.Client(
@@ -46,7 +48,7 @@ class Vercel(Service):
             verify=tls(),
             timeout=timeouts(timeout),
         )
-        super().__init__(instrument(client, vercel_url=access.url), timeout, sleep)
+        super().__init__(instrument(client, vercel_url=access.url, on_deployment=on_deployment), timeout, sleep)
 
     def create_deployment(self, project: str, files: Mapping[str, bytes], target: str | None = None) -> dict[str, Any]:
         """Deploy these files, by their paths, as they are, and return the deployment as it is then, mostly unfinished.

@@ -1,11 +1,10 @@
 """Any web page: a GET without a key of ours, that goes where it is told and nowhere else."""
 
-import time
 from collections.abc import Mapping
 
 import httpx2
 
-from automation.clients.http import tls
+from automation.clients.http import Deadline, tls
 from automation.errors import Failure, describe
 
 TIMEOUT = 10.0  # seconds for one page, the body included
@@ -16,6 +15,8 @@ def get(url: str, *, keep: int = 0, headers: Mapping[str, str] | None = None) ->
     try:
         with _client() as client, client.stream("GET", url, headers=headers) as response:
             return response.status_code, _read(response, keep)
+    except TimeoutError:
+        raise Failure(f"not complete within {TIMEOUT:g} seconds", retriable=True) from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
         raise Failure(describe(exc), retriable=True) from exc
 
@@ -35,9 +36,8 @@ def _client() -> httpx2.Client:
 
 def _read(response: httpx2.Response, keep: int) -> bytes:
     """Read to the end, so that the site sees a complete request."""
-    deadline, kept = time.monotonic() + TIMEOUT, bytearray()
+    deadline, kept = Deadline(TIMEOUT), bytearray()
     for part in response.iter_raw():
         kept += part[: keep - len(kept)]
-        if time.monotonic() > deadline:
-            raise Failure(f"not complete within {TIMEOUT:g} seconds", retriable=True)
+        deadline.check()
     return bytes(kept)

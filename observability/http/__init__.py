@@ -7,6 +7,6 @@ from observability.spend import Usage
 
 from .ai import AICall
 from .clients import instrument
-from .vercel import expect_deployment
+from .vercel import Deployment
 
-__all__ = ["AICall", "Usage", "expect_deployment", "instrument"]
+__all__ = ["AICall", "Deployment", "Usage", "instrument"]

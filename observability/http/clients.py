@@ -25,16 +25,21 @@ def instrument(
     notion_url: str = notion.URL,
     vercel_url: str = vercel.URL,
     on_ai_call: Callable[[ai.AICall], None] = ai.announce,
+    on_deployment: Callable[[vercel.Deployment], None] = vercel.see,
 ) -> C:
     """Measure every request of a client to Notion, Vercel or an AI model, and return the client.
 
     Takes a ``Client`` or ``AsyncClient`` of httpx or httpx2; anything else is a TypeError. AI models are known by the
     paths and headers of their APIs, wherever they are. ``on_ai_call`` is called at the end of each request to one, in
     the event loop where the client is async, in place of sending ``ai_request_finished``: for a project that keeps
-    these requests in rows, which are counted themselves. What is measured already stays as it is.
+    these requests in rows, which are counted themselves. ``on_deployment`` is called likewise with a ``Deployment`` for
+    each answer that shows one, in place of counting its end. What is measured already stays as it is.
     """
     library = _library(client)
-    services = {notion_url: notion.begin, vercel_url: vercel.begin}
+    services: dict[str, Service] = {
+        notion_url: notion.begin,
+        vercel_url: partial(vercel.begin, tell=on_deployment),
+    }
     prefixes = {f"{str(library.URL(url)).rstrip('/')}/": begin for url, begin in services.items()}
     begin = partial(_begin, library=library, prefixes=prefixes, on_ai_call=on_ai_call)
     is_async = isinstance(client, library.AsyncClient)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +28,34 @@ MAX_UNFINISHED = 1000
 _unfinished: dict[str, None] = {}  # ids of deployments, the oldest first
 
 
-def begin(request: Request, library: ModuleType) -> Exchange | None:
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment as an answer shows it; `outcome` is success, failed or cancelled, None while it is unfinished."""
+
+    id: str
+    outcome: str | None
+    duration: Any  # seconds, UNSET where it does not tell
+    is_new: bool  # made by this request
+
+    def count(self) -> None:
+        """Record its end."""
+        if self.outcome:
+            MetricsCollector.record_vercel_deployment(self.outcome, self.duration)
+
+
+def begin(request: Request, library: ModuleType, tell: Callable[[Deployment], None]) -> Exchange | None:
     tells = TELLS_OF_ONE.fullmatch(f"{request.method} {request.url.path}")
-    return DeploymentExchange(request, library) if tells else None
+    return DeploymentExchange(request, library, tell) if tells else None
 
 
 class DeploymentExchange(Exchange):
     """The state of one deployment."""
 
     deployment: Any = None
+
+    def __init__(self, request: Request, library: ModuleType, tell: Callable[[Deployment], None]) -> None:
+        super().__init__(request, library)
+        self.tell = tell
 
     def choose_reader(self, encoding: str) -> readers.Reader | None:
         return readers.choose(self.headers, encoding, self.library, self._take) if self.is_answered else None
@@ -43,30 +64,23 @@ class DeploymentExchange(Exchange):
         self.deployment = value
 
     def report(self) -> None:
-        if isinstance(self.deployment, dict) and isinstance(self.deployment.get("id"), str):
-            see(self.deployment, created=self.request.method == "POST")
+        said = self.deployment
+        if isinstance(said, dict) and isinstance(said.get("id"), str):
+            outcome = OUTCOMES.get(str(said.get("readyState") or said.get("status")))
+            self.tell(Deployment(said["id"], outcome, _seconds(said), self.request.method == "POST"))
 
 
-def expect_deployment(identity: str) -> None:
-    """Have this process count the end of a deployment, even if that has come already.
-
-    For one that another process made, and did not live to see the end of.
-    """
-    _unfinished[identity] = None
-    if len(_unfinished) > MAX_UNFINISHED:
-        _unfinished.pop(next(iter(_unfinished)), None)
-
-
-def see(deployment: dict[str, Any], *, created: bool) -> None:
+def see(deployment: Deployment) -> None:
     """Remember a deployment that is not finished, and count one that was not and now is.
 
-    One that had ended before this process first saw it is not its to count, unless it was told to expect it.
+    One that had ended before this process first saw it is not its to count.
     """
-    identity, outcome = deployment["id"], OUTCOMES.get(str(deployment.get("readyState") or deployment.get("status")))
-    if created or outcome is None:
-        expect_deployment(identity)
-    if outcome and _unfinished.pop(identity, outcome) is None:  # of several threads one gets it
-        MetricsCollector.record_vercel_deployment(outcome, _seconds(deployment))
+    if deployment.is_new or deployment.outcome is None:
+        _unfinished[deployment.id] = None
+        if len(_unfinished) > MAX_UNFINISHED:
+            _unfinished.pop(next(iter(_unfinished)), None)
+    if deployment.outcome and _unfinished.pop(deployment.id, deployment) is None:  # of several threads one gets it
+        deployment.count()
 
 
 def _seconds(deployment: dict[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """Workers that are killed, or stand still, while a service answers them."""
 
+import signal
 from contextlib import ExitStack
 
 import pytest
@@ -79,3 +80,16 @@ def test_a_deployment_that_surely_was_not_made_is_asked_for_again(started, sandb
         assert [job["status"] for job in until_ended(started).jobs] == ["success"]
 
     assert [entry["status"] for entry in sandbox.requests(operation="create_deployment")] == [429, 429, 429, 200]
+
+
+def test_a_deployment_that_two_workers_saw_the_end_of_counts_once(started, sandbox):
+    sandbox.faults("vercel", "slow", seconds=3, match="/v13/deployments/dpl_")
+    with ExitStack() as stack:
+        worker = hire(stack, started)
+        eventually(lambda: len(sandbox.requests(operation="get_deployment")), 1, seconds=40)
+        worker.send_signal(signal.SIGSTOP)
+        hire(stack, started)
+        assert [job["status"] for job in until_ended(started).jobs] == ["success"]
+        worker.send_signal(signal.SIGCONT)
+        eventually(lambda: "given to another worker" in (started.folder / "worker.log").read_text(), True, seconds=20)
+        assert Seen(started).of("vercel_deployments_total") == {frozenset({("status", "success")}): 1}

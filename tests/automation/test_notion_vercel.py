@@ -377,6 +377,19 @@ def test_a_job_that_is_taken_up_again_does_not_deploy_again(make_website, servic
     assert AIRequest.objects.count() == 2
 
 
+def test_a_deployment_whose_end_is_told_in_a_form_of_no_use_at_first_counts_once(make_website, settings):
+    begun = {"id": "dpl_1", "readyState": "BUILDING", "url": "x.vercel.localhost", "createdAt": 1}
+    ready = begun | {"readyState": "READY"}
+    odd = {name: value for name, value in ready.items() if name != "url"}
+    with canned(*(answer(json.dumps(each)) for each in (begun, odd, odd, ready))) as vercel:
+        settings.AUTOMATION |= {"VERCEL_URL": vercel.url}
+        with assert_increases("vercel_deployments_total", status="success"):
+            job = make_website()
+
+    assert job.steps.get(name="deploy").status == "success"
+    assert len(vercel.requests) == 4
+
+
 def test_only_hosts_below_the_domain_of_the_settings_are_looked_at(make_website, services, settings):
     settings.AUTOMATION |= {"DEPLOYMENT_DOMAIN": "vercel.app"}
 

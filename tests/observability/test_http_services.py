@@ -189,6 +189,26 @@ def test_of_many_threads_that_see_the_end_one_counts_it():
         list(pool.map(client.get, [f"{VERCEL}/dpl_1"] * 8))
 
 
+def test_a_host_may_count_deployments_itself():
+    answers = iter([deployment("QUEUED"), deployment("READY", ready=1_700_000_002_000)])
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, json=next(answers)))
+    shown = []
+    with (
+        assert_increases("vercel_deployments_total", by=0),
+        instrument(httpx2.Client(transport=transport), on_deployment=shown.append) as client,
+    ):
+        client.post(VERCEL)
+        client.get(f"{VERCEL}/dpl_1")
+    assert [(each.id, each.outcome, each.is_new) for each in shown] == [
+        ("dpl_1", None, True),
+        ("dpl_1", "success", False),
+    ]
+    assert shown[1].duration == 2
+    with assert_increases("vercel_deployments_total", status="success"):
+        for each in shown:
+            each.count()
+
+
 def test_only_so_many_unfinished_ones_are_remembered():
     begun = [deployment("QUEUED") | {"id": f"dpl_{number}"} for number in range(vercel.MAX_UNFINISHED + 1)]
     seen(*(("POST", "", each) for each in begun))

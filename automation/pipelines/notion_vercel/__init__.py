@@ -14,7 +14,7 @@ from automation.pipelines.notion_vercel.markdown import markdown, title
 from automation.pipelines.notion_vercel.payload import Payload
 from automation.pipelines.notion_vercel.writing import storable, write_code, write_plan
 from automation.registry import Pipeline
-from observability.http import expect_deployment
+from observability.http import Deployment
 
 MAX_PAGE = 200_000  # characters that a model is asked to read
 MAX_BODY = 100_000  # bytes of the deployed page that are looked at
@@ -65,15 +65,14 @@ def review(run: Run) -> None:
 @pipeline.step(retries=2, backoff=2)
 def deploy(run: Run) -> dict[str, str]:
     """Return id and host of the deployment, once it is ready; a job that is taken up again makes no second one."""
-    with Vercel(run.sleep) as vercel:
+    seen: list[Deployment] = []
+    with Vercel(run.sleep, seen.append) as vercel:
         if run.noted == ASKED:
             raise Failure("A deployment was asked for, and may have been made: look at Vercel first.")
-        if run.noted is None:
-            deployment = _create(run, vercel)
-        else:
-            expect_deployment(run.noted)
-            deployment = vercel.deployment(run.noted)
+        deployment = _create(run, vercel) if run.noted is None else vercel.deployment(run.noted)
         deployment = _wait_for(run, vercel, deployment)
+    for ended in seen[-1:]:
+        run.once_recorded(ended.count)
     if deployment["readyState"] != "READY":
         why = storable(str(deployment.get("errorMessage") or ""))
         raise Failure(f"The deployment {deployment['id']} ended as {deployment['readyState']}. {why}".rstrip())
