@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
+from automation.budgets import settle
 from automation.models import AIRequest, PriceSource
 from observability import spend
 from observability.metrics import MetricsCollector
@@ -53,7 +54,10 @@ def _rows() -> Any:
 
 def _save(row: AIRequest, price: Price) -> bool:
     values = priced(price)
-    if not _rows().filter(pk=row.pk).update(**values):
-        return False
-    transaction.on_commit(lambda: MetricsCollector.record_ai_cost(row.model, values["cost"]), robust=True)
+    with transaction.atomic():
+        if not _rows().filter(pk=row.pk).update(**values):
+            return False
+        row.cost = values["cost"]
+        settle(row)
+        transaction.on_commit(lambda: MetricsCollector.record_ai_cost(row.model, row.cost), robust=True)
     return True

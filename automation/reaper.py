@@ -13,9 +13,10 @@ from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from automation.background import PER_LEASE
-from automation.conf import completion_timeout, lease
-from automation.models import AIRequest, AIRequestStatus, Job, JobStatus, PriceSource
+from automation.conf import lease
+from automation.models import Job, JobStatus
 from automation.tasks import end_tasks, give_back, requeue
+from automation.transitions import DIED, end_lost_requests
 from observability import sentry
 from observability.tracking import transition
 
@@ -24,7 +25,6 @@ logger = logging.getLogger(__name__)
 BATCH = 100  # jobs without a task that one pass sees to, the oldest first
 RECENT = timedelta(hours=1)  # since the end of a job, in which a task of it is looked for that still runs
 MONITOR = "automation-reaper"  # in Sentry
-DIED = "Its worker stopped without a word."
 
 
 def reap() -> int:
@@ -33,7 +33,7 @@ def reap() -> int:
         number = sum(map(_end_attempt, _expired())) + sum(map(_queue_again, _stranded()))
         if left := _left():
             end_tasks(DIED, *left)
-        _end_requests()
+        end_lost_requests()
     if number:
         logger.warning("Saw to %d jobs that dead workers had left.", number)
     return number
@@ -86,13 +86,3 @@ def _left() -> list[UUID]:
     ended = Job.objects.filter(finished_at__gte=Now() - RECENT, finished_at__lt=_lease_ago())
     tasks = DBTaskResult.objects.filter(pk__in=ended.values("task_id"), status=TaskResultStatus.RUNNING)
     return list(tasks.values_list("pk", flat=True))
-
-
-def _end_requests() -> None:
-    """End requests to models that nobody can wait for any more; what they have cost, nobody knows.
-
-    Not those of an expired job at once: a worker that only stood still has its answer yet to record.
-    """
-    longest = timedelta(seconds=completion_timeout()) + lease()
-    for row in AIRequest.objects.filter(status=AIRequestStatus.RUNNING, created_at__lt=Now() - longest):
-        transition(row, AIRequestStatus.ERROR, error=DIED, price_source=PriceSource.NO_USAGE)

@@ -145,6 +145,25 @@ ai_unpriced_requests_total = Counter(
     "ai_unpriced_requests_total", "AI requests whose price is unknown; they are in no sum.", ["model"]
 )
 
+ai_budget_limit_usd = Gauge(
+    "ai_budget_limit_usd", "Limit of an AI budget in USD.", ["budget"], multiprocess_mode="mostrecent"
+)
+ai_budget_spent_usd = Gauge(
+    "ai_budget_spent_usd",
+    "Spent of an AI budget in USD, since its day or month began.",
+    ["budget"],
+    multiprocess_mode="mostrecent",
+)
+ai_budget_reserved_usd = Gauge(
+    "ai_budget_reserved_usd",
+    "Reserved of an AI budget in USD, for requests under way.",
+    ["budget"],
+    multiprocess_mode="mostrecent",
+)
+ai_budget_rejections_total = Counter(
+    "ai_budget_rejections_total", "AI requests that were refused since they did not fit into a budget.", ["budget"]
+)
+
 # The whole deployment, and the exporter itself
 
 active_users = Gauge("active_users", "Signed-in users seen lately.", multiprocess_mode="livemostrecent")
@@ -189,6 +208,9 @@ READ = (  # by the app, and never recorded
     automation_jobs_queued,
     automation_oldest_active_job_age_seconds,
     automation_job_last_success_timestamp_seconds,
+    ai_budget_limit_usd,
+    ai_budget_spent_usd,
+    ai_budget_reserved_usd,
 )
 SETTABLE = (active_users, active_jobs, database_connections)  # read by the app, unless somebody sets them
 
@@ -551,6 +573,12 @@ class MetricsCollector:
         observe(ai_cost_usd, cost, model)
         if labels.number(cost) is None and (status == "success" or labels.number(tokens)):
             count(ai_unpriced_requests_total, model)
+
+    @staticmethod
+    @never_raises
+    def record_budget_rejection(budget: str) -> None:
+        """One request to a model that was not made, since it did not fit into a budget."""
+        count(ai_budget_rejections_total, budget)
 
     @staticmethod
     @never_raises

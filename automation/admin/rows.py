@@ -190,6 +190,7 @@ class AIRequestAdmin(AIRequestColumns, History):
     search_help_text = "The id that the provider gave the request."
     fields = [
         "job",
+        "step",
         "provider",
         "model",
         "state",
