@@ -8,13 +8,22 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 ARGS ?=
 
-.PHONY: help run test lint bench
+.PHONY: help run prometheus rules dashboards test lint bench
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | while IFS=@ read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | while IFS=@ read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 
 run: $(VENV)/run.stamp ## Start the site, its workers and some traffic (PORT=8001 and TRAFFIC=0 change it)
 	@exec $(BIN)/python -m project.run
+
+prometheus: $(VENV)/run.stamp ## Start Prometheus and Alertmanager beside the running site (PORT as for make run)
+	@exec $(BIN)/python -m project.prometheus
+
+rules: $(VENV)/dev.stamp ## Write the rules of Prometheus and its operator anew, from prometheus/*.py
+	@$(BIN)/python -m prometheus.build
+
+dashboards: $(VENV)/dev.stamp ## Write the dashboards for Grafana anew, from grafana/*.py
+	@$(BIN)/python -m grafana.build
 
 test: $(VENV)/dev.stamp ## Run the tests (ARGS="-k name" chooses; REQUIRE_ALL=1: a missing program is a failure)
 	@$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -12,9 +12,10 @@ class AutomationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from automation import checks, conf
+        from automation import budgets, checks, conf
         from automation.clients import Notion
         from automation.models import AIRequest, Job, Step
+        from observability import sources
         from observability.metrics import expect_labels
         from observability.tracking import track_ai_requests, track_jobs, track_steps
 
@@ -30,6 +31,8 @@ class AutomationConfig(AppConfig):
             time_to_first_token="time_to_first_token",  # noqa: S106  # a field
         )
         expect_labels(operation=Notion.operations)
+        for gauge, read in budgets.GAUGES.items():
+            sources.register(sources.DATABASE, gauge, read, combine=max)
         for check in checks.ALL:
             django_checks.register(check, "automation")
         for module in conf.pipelines():

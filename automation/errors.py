@@ -41,6 +41,14 @@ class NotConfigured(Failure):
     """A setting that is needed is missing or cannot be right."""
 
 
+class BudgetExceeded(Failure):
+    """A request to a model was not made, since it might have cost more than a budget has left."""
+
+    def __init__(self, budget: str, reason: str) -> None:
+        super().__init__(f"AI budget {budget!r}: {reason}")
+        self.budget = budget
+
+
 class NotEnded(Failure):
     """Only a job that failed or was cancelled can be tried again."""
 

@@ -1,10 +1,11 @@
-"""Jobs, the steps they took and the AI requests they paid for."""
+"""Jobs, the steps they took, the AI requests they paid for, and the budgets for these."""
 
 import uuid
 from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -40,6 +41,18 @@ class AIRequestStatus(models.TextChoices):
     TIMEOUT = "timeout"
     RATE_LIMITED = "rate_limited"
     BUDGET_EXCEEDED = "budget_exceeded"
+
+
+class PriceSource(models.TextChoices):
+    """From where the cost of a request to a model is known; the last two say why it is not."""
+
+    LIST = "genai-prices", "price list"
+    SETTINGS = "settings", "settings"
+    ADMIN = "admin", "admin"
+    PROVIDER = "provider", "told by the provider"
+    NOT_BILLED = "not_billed", "not billed"
+    NO_PRICE = "no_price", "no price"
+    NO_USAGE = "no_usage", "tokens unknown"
 
 
 class Job(models.Model):
@@ -182,6 +195,7 @@ class AIRequest(models.Model):
     Status = AIRequestStatus
 
     job = models.ForeignKey(Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="ai_requests")
+    step = models.CharField(max_length=100, blank=True, default="", help_text="Of the job, that made it.")
     provider = models.CharField(max_length=32, blank=True, default="")
     model = models.CharField(max_length=200)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
@@ -194,6 +208,13 @@ class AIRequest(models.Model):
     cost = models.DecimalField(
         "cost in USD", max_digits=14, decimal_places=8, null=True, blank=True, help_text="Empty: unknown."
     )
+    price_source = models.CharField(
+        "price", max_length=16, choices=PriceSource.choices, blank=True, default="", help_text="Where it is from."
+    )
+    price_version = models.CharField(
+        max_length=64, blank=True, default="", help_text="Of the list, or the day from which it holds."
+    )
+    billed = models.JSONField(default=dict, blank=True, help_text="What the cost is worked out from.")
     duration = models.FloatField("seconds", null=True, blank=True, help_text="By a monotonic clock.")
     time_to_first_token = models.FloatField(
         "seconds to the first token", null=True, blank=True, help_text="Of a stream."
@@ -211,6 +232,14 @@ class AIRequest(models.Model):
             models.Index(fields=["status", "-created_at", "-id"], name="automation_ai_by_status"),
             models.Index(fields=["model", "-created_at", "-id"], name="automation_ai_by_model"),
             models.Index(fields=["request_id"], name="automation_ai_by_request"),
+            models.Index(
+                fields=["id"], condition=Q(price_source=PriceSource.NO_PRICE), name="automation_ai_without_price"
+            ),
+            models.Index(
+                fields=["-created_at", "-id"],
+                condition=Q(price_source=PriceSource.NO_PRICE),
+                name="automation_ai_unpriced_newest",
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -238,3 +267,80 @@ class AIRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} ({self.status})"
+
+
+class Budget(models.Model):
+    """What AI requests may cost in each day or month: all of them, or those of a job type, a model, a user."""
+
+    class Period(models.TextChoices):
+        DAY = "day"
+        MONTH = "month"
+
+    name = models.CharField(max_length=100, unique=True, help_text="A label of metrics.")
+    period = models.CharField(max_length=5, choices=Period.choices, default=Period.MONTH)
+    limit = models.DecimalField("limit in USD", max_digits=20, decimal_places=8, validators=[MinValueValidator(0)])
+    job_type = models.CharField(max_length=100, blank=True, default="", help_text="Empty: of all.")
+    model = models.CharField(max_length=200, blank=True, default="", help_text="As jobs ask for it. Empty: all.")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="automation_budgets",
+        help_text="Who started the jobs. Empty: all, and nobody.",
+    )
+    warn_at = models.PositiveSmallIntegerField(
+        "warn at percent",
+        default=80,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="Of the limit: when so much is spent, it is told once in each day or month.",
+    )
+    allow_unpriced = models.BooleanField(default=False, help_text="Let models through whose price is unknown.")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(limit__gte=0), name="automation_budget_limit_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BudgetPeriod(models.Model):
+    """One day or month of a budget, and where that stands."""
+
+    budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="periods", db_index=False)
+    begins = models.DateField()
+    spent = models.DecimalField("spent in USD", max_digits=20, decimal_places=8, default=Decimal(0))
+    reserved = models.DecimalField("reserved in USD", max_digits=20, decimal_places=8, default=Decimal(0))
+    has_warned = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["budget", "-begins"]
+        constraints = [
+            models.UniqueConstraint(fields=["budget", "begins"], name="automation_budget_period_unique"),
+            models.CheckConstraint(
+                condition=Q(spent__gte=0, reserved__gte=0), name="automation_budget_period_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.budget} from {self.begins}"
+
+
+class Reservation(models.Model):
+    """What a request may cost at most, held in a period of a budget until its cost is known."""
+
+    period = models.ForeignKey(BudgetPeriod, on_delete=models.CASCADE, related_name="reservations")
+    request = models.ForeignKey(AIRequest, on_delete=models.CASCADE, related_name="reservations", db_index=False)
+    amount = models.DecimalField("amount in USD", max_digits=20, decimal_places=8)
+    is_spent = models.BooleanField(default=False, help_text="The request has ended, and its cost is unknown.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["request", "period"], name="automation_reservation_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} USD of {self.period}"

@@ -13,10 +13,12 @@ from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from automation.background import PER_LEASE
-from automation.conf import completion_timeout, lease
-from automation.models import AIRequest, AIRequestStatus, Job, JobStatus
+from automation.conf import lease
+from automation.models import Job, JobStatus
 from automation.tasks import end_tasks, give_back, requeue
+from automation.transitions import DIED, end_lost_requests
 from observability import sentry
+from observability.correlation import bound
 from observability.tracking import transition
 
 logger = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 BATCH = 100  # jobs without a task that one pass sees to, the oldest first
 RECENT = timedelta(hours=1)  # since the end of a job, in which a task of it is looked for that still runs
 MONITOR = "automation-reaper"  # in Sentry
-DIED = "Its worker stopped without a word."
+GIVEN_UP = "A job has failed because its workers stopped without a word."
 
 
 def reap() -> int:
@@ -33,7 +35,7 @@ def reap() -> int:
         number = sum(map(_end_attempt, _expired())) + sum(map(_queue_again, _stranded()))
         if left := _left():
             end_tasks(DIED, *left)
-        _end_requests()
+        end_lost_requests()
     if number:
         logger.warning("Saw to %d jobs that dead workers had left.", number)
     return number
@@ -50,7 +52,18 @@ def _expired() -> list[Job]:
 
 
 def _end_attempt(job: Job) -> bool:
-    return give_back(job, DIED, heartbeat_at__lt=_lease_ago())
+    with sentry.isolated(), bound(job_id=job.pk, request_id=job.request_id, trace_id=job.trace_id):
+        if ended := give_back(job, DIED, heartbeat_at__lt=_lease_ago()):
+            logger.warning("Job %s (%s) lost its worker, and is %s now.", job.pk, job.job_type, job.status)
+            if job.status == JobStatus.FAILED:
+                _report(job)
+    return ended
+
+
+def _report(job: Job) -> None:
+    about = {"job_type": job.job_type, "attempts": job.attempts, "worker": job.worker}
+    event_id = sentry.capture_message(GIVEN_UP, level="error", context=about)
+    Job.objects.filter(pk=job.pk).update(sentry_event_id=event_id or "")
 
 
 def _stranded() -> list[Job]:
@@ -86,13 +99,3 @@ def _left() -> list[UUID]:
     ended = Job.objects.filter(finished_at__gte=Now() - RECENT, finished_at__lt=_lease_ago())
     tasks = DBTaskResult.objects.filter(pk__in=ended.values("task_id"), status=TaskResultStatus.RUNNING)
     return list(tasks.values_list("pk", flat=True))
-
-
-def _end_requests() -> None:
-    """End requests to models that nobody can wait for any more; what they have cost, nobody knows.
-
-    Not those of an expired job at once: a worker that only stood still has its answer yet to record.
-    """
-    longest = timedelta(seconds=completion_timeout()) + lease()
-    for row in AIRequest.objects.filter(status=AIRequestStatus.RUNNING, created_at__lt=Now() - longest):
-        transition(row, AIRequestStatus.ERROR, error=DIED)

@@ -4,19 +4,29 @@ The two that every job makes are in SQL, as PostgreSQL and SQLite have it: to wr
 return, the ORM takes longer than the database takes to do them.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Model
+from django.db.models.functions import Now
 from django.utils import timezone
 
+from automation import budgets
+from automation.conf import completion_timeout, lease
+from automation.errors import BudgetExceeded
 from automation.leases import worker_name
-from automation.models import MAX_ID, AIRequest, AIRequestStatus, Job, JobStatus, Step, StepStatus
+from automation.models import MAX_ID, AIRequest, AIRequestStatus, Budget, Job, JobStatus, PriceSource, Step, StepStatus
 from automation.outages import outlast
 from observability import correlation
+from observability.metrics import MetricsCollector
 from observability.tracking import announce, transition
 
+DIED = "Its worker stopped without a word."
 NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"}
 
 # The status is compared as an expression, for PostgreSQL: it would look for the job among all that have this status,
@@ -97,24 +107,63 @@ def finish_step(step: Step, status: StepStatus, *, duration: float, **outcome: A
     return _finish(step, status, "finished_at", outcome)
 
 
-def start_request(job: Job | None, provider: str, model: str) -> AIRequest:
-    """Record that a model is about to be asked: what that costs is owed from then on, whatever becomes of us."""
-    row = AIRequest(job=job, provider=provider, model=model)
-    insert(row, job=job, created_at=row.created_at)
+def start_request(job: Job | None, provider: str, model: str, most: Callable[[], Decimal | None]) -> AIRequest:
+    """Record that a model is about to be asked: what that costs is owed from then on, whatever becomes of us.
+
+    `most` tells what it may cost, in USD; it is asked for where there are budgets to hold that in. Where one has not so
+    much left, the request is recorded as refused, and BudgetExceeded raised.
+    """
+    step = correlation.current().get("step", "")
+    about = {"job": job, "step": step, "provider": provider, "model": model}
+    concerned = budgets.concerning(job, model)
+    if not concerned:
+        return _insert_request(AIRequest(**about))
+    amount = most()
+    try:
+        return _insert_request(AIRequest(**about), concerned, amount)
+    except BudgetExceeded as refusal:
+        if end_lost_requests():
+            with suppress(BudgetExceeded):
+                return _insert_request(AIRequest(**about), concerned, amount)
+        refused = {"status": AIRequestStatus.BUDGET_EXCEEDED, "cost": 0, "price_source": PriceSource.NOT_BILLED}
+        _insert_request(AIRequest(**about, **refused, error=str(refusal)))
+        MetricsCollector.record_budget_rejection(refusal.budget)
+        raise
+
+
+def _insert_request(row: AIRequest, concerned: Sequence[Budget] = (), amount: Decimal | None = None) -> AIRequest:
+    reserve = partial(budgets.reserve, row, concerned, amount) if concerned else None
+    insert(row, reserve, job=row.job, created_at=row.created_at)
     return row
 
 
 def finish_request(row: AIRequest, status: AIRequestStatus, *, duration: float | None, **outcome: Any) -> bool:
-    """End a running request (duration in seconds); False when it has ended already."""
-    return _finish(row, status, "duration", outcome | {"duration": duration})
+    """End a running request (duration in seconds), and what budgets hold for it; False when it has ended already."""
+    return _finish(row, status, "duration", outcome | {"duration": duration}, partial(budgets.settle, row))
 
 
-def _finish(row: Step | AIRequest, status: str, known_by: str, outcome: dict[str, Any]) -> bool:
-    """End a running row; an end with the same value in the field `known_by` is this one."""
+def end_lost_requests() -> int:
+    """End requests to models that nobody can wait for any more; what they have cost, nobody knows.
+
+    Not those of an expired job at once: a worker that only stood still has its answer yet to record.
+    """
+    unknown = {"error": DIED, "price_source": PriceSource.NO_USAGE}
+    longest = timedelta(seconds=completion_timeout()) + lease()
+    lost = AIRequest.objects.filter(status=AIRequestStatus.RUNNING, created_at__lt=Now() - longest)
+    return sum(finish_request(row, AIRequestStatus.ERROR, duration=None, **unknown) for row in lost)
+
+
+def _finish(
+    row: Step | AIRequest, status: str, known_by: str, outcome: dict[str, Any], then: Callable[[], None] | None = None
+) -> bool:
+    """End a running row; an end with the same value in the field `known_by` is this one. `then` is part of it."""
 
     def end() -> bool:
-        with _apart():
-            return transition(row, status, come_from="running", **outcome)
+        with transaction.atomic() if then else _apart():
+            mine = transition(row, status, come_from="running", **outcome)
+            if mine and then:
+                then()
+            return mine
 
     def ended() -> bool | None:
         same = {known_by: outcome[known_by]}
@@ -124,11 +173,14 @@ def _finish(row: Step | AIRequest, status: str, known_by: str, outcome: dict[str
     return outlast(end, ended)
 
 
-def insert(row: Model, **known_by: Any) -> None:
-    """Insert a row, once; no other row has the same values in these fields."""
+def insert(row: Model, then: Callable[[], None] | None = None, **known_by: Any) -> None:
+    """Insert a row, once; no other row has the same values in these fields. `then` is part of it."""
 
     def save() -> bool:
-        row.save(force_insert=True)
+        with transaction.atomic() if then else nullcontext():
+            row.save(force_insert=True)
+            if then:
+                then()
         return True
 
     def saved() -> bool | None:

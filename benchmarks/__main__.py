@@ -9,7 +9,7 @@ from importlib import import_module
 import django
 from django.conf import settings
 
-PARTS = ("middleware", "recording", "logs", "scrape", "jobs")
+PARTS = ("middleware", "recording", "logs", "prices", "scrape", "jobs")
 
 
 def main(chosen: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The page "Observability › Metrics": the gauges now, their history, and every series."""
+"""The page "Observability › Metrics", with history and every series; and prices of AI models of one's own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from .models import Metric
+from .models import Metric, ModelPrice
 from .pages import metrics
 from .sharing import Busy, scrapes
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Metric]
+    PriceBase = admin.ModelAdmin[ModelPrice]
 else:
-    Base = admin.ModelAdmin  # generic for the type checker only
+    Base = PriceBase = admin.ModelAdmin  # generic for the type checker only
 
 
 @admin.register(Metric)
@@ -62,3 +63,27 @@ class MetricAdmin(Base):
     def _site_context(self, request: HttpRequest) -> dict[str, Any]:
         request.current_app = self.admin_site.name
         return self.admin_site.each_context(request) | {"title": "Metrics", "opts": Metric._meta}
+
+
+@admin.register(ModelPrice)
+class ModelPriceAdmin(PriceBase):
+    """Prices of one's own, in USD per million tokens. Requests that were recorded keep theirs."""
+
+    list_display = ["model", "provider", "since", "input", "output", "cached_input", "cache_write"]
+    list_filter = ["provider"]
+    search_fields = ["model"]
+    fieldsets = [
+        (None, {"fields": [("model", "provider"), "since"]}),
+        (
+            "USD per million tokens",
+            {
+                "fields": [
+                    ("input", "output"),
+                    ("cached_input", "cache_write", "cache_write_1h"),
+                    ("reasoning", "audio_input", "audio_output"),
+                ],
+                "description": "They hold for requests from that day on, within a minute. What was recorded keeps "
+                "its price.",
+            },
+        ),
+    ]

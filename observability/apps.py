@@ -23,8 +23,10 @@ class ObservabilityConfig(AppConfig):
 
     def ready(self) -> None:
         from django.db import DEFAULT_DB_ALIAS, connections
+        from django.db.models.signals import post_delete, post_save
 
         from . import activity, checks, metrics, receivers, sentry, signals, sources
+        from .models import ModelPrice
         from .probes import NO_DATABASE
 
         sentry.init_sentry()
@@ -35,6 +37,8 @@ class ObservabilityConfig(AppConfig):
         _connect(signals.job_finished, receivers.record_job_finished)
         _connect(signals.step_finished, receivers.record_step_finished)
         _connect(signals.ai_request_finished, receivers.record_ai_request_finished)
+        for signal in (post_save, post_delete):
+            _connect(signal, receivers.forget_prices, sender=ModelPrice)
 
         vendor = connections[DEFAULT_DB_ALIAS].vendor
         if activity.uses_redis() or vendor != NO_DATABASE:
@@ -44,5 +48,5 @@ class ObservabilityConfig(AppConfig):
             sources.register(sources.DATABASE, metrics.database_connections, sources.read_database_connections)
 
 
-def _connect(signal: Any, receiver: Any) -> None:
-    signal.connect(receiver, dispatch_uid=f"{receiver.__module__}.{receiver.__qualname__}")
+def _connect(signal: Any, receiver: Any, **options: Any) -> None:
+    signal.connect(receiver, **options, dispatch_uid=f"{receiver.__module__}.{receiver.__qualname__}")

@@ -20,6 +20,7 @@ from . import metrics, store
 from .conf import EVENT_ID, FIELDS, Problem, get_conf, problems, token
 from .sentry.sdk import is_on
 from .sentry.setup import exception_class
+from .spend import overrides
 
 MIDDLEWARE = "observability.middleware.MetricsMiddleware"
 
@@ -128,6 +129,19 @@ def check_ignored_exceptions(app_configs: Any, **kwargs: Any) -> Iterator[CheckM
                 f"OBSERVABILITY['SENTRY_IGNORED_EXCEPTIONS'] names {path!r}, which is no exception.",
                 hint="Write the dotted path of a class, as 'django.core.exceptions.DisallowedHost'.",
                 id="observability.E010",
+            )
+
+
+def check_ai_prices(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """AI_PRICES holds prices."""
+    for number, entry in enumerate(get_conf().AI_PRICES):
+        try:
+            overrides.parse(entry)
+        except overrides.NotAPrice as error:
+            yield Error(
+                f"OBSERVABILITY['AI_PRICES'][{number}] is no price: {error}. It is ignored.",
+                hint="Write it as {'model': 'llama-3.3-*', 'since': '2026-11-30', 'input': '0.20', 'output': '0.60'}.",
+                id="observability.E011",
             )
 
 
@@ -283,6 +297,7 @@ ALL = (
     check_sentry_event_url,
     check_sentry,
     check_ignored_exceptions,
+    check_ai_prices,
     check_middleware_is_there_once,
     check_middleware,
     check_middleware_order,

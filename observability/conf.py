@@ -35,6 +35,7 @@ class Conf:
     APP_VERSION: str = field(default="", metadata={"env": True})
     MAX_SERIES: int = 1000
     ACTIVE_USERS_SECONDS: int = 300
+    AI_PRICES: tuple[Mapping[str, Any], ...] = ()
     CACHE_ALIAS: str = "default"
     SOURCE_TIMEOUT: float = 0.5
     HEALTH_TIMEOUT: float = 2.0
@@ -74,6 +75,7 @@ WANTED = {
     Rate: "a number from 0 to 1",
     str: "a string",
     tuple[str, ...]: "a list of strings",
+    tuple[Mapping[str, Any], ...]: "a list of dictionaries",
 }
 EVENT_ID = "{event_id}"  # its place in SENTRY_EVENT_URL
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
@@ -115,6 +117,12 @@ def _convert_strings(value: object) -> tuple[str, ...]:
     raise ValueError
 
 
+def _convert_mappings(value: object) -> tuple[Mapping[str, Any], ...]:
+    if isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value):
+        return tuple(value)
+    raise ValueError
+
+
 def _parse_bool(word: str) -> bool:
     if word.strip().lower() in TRUE | FALSE:
         return word.strip().lower() in TRUE
@@ -130,6 +138,7 @@ CONVERT = {
     Rate: _convert_rate,
     str: _convert_str,
     tuple[str, ...]: _convert_strings,
+    tuple[Mapping[str, Any], ...]: _convert_mappings,
 }
 
 

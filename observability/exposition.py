@@ -39,7 +39,7 @@ def snapshot(names: Collection[str] = (), answers: sources.Answers | None = None
     metrics.create_known_series()
     read = list(sources.collect(sources.ask() if answers is None else answers))
     recorded = list(_recorded())
-    metrics.observability_store_damaged_files_total.inc(store.damaged())
+    metrics.observability_store_damaged_files_total.inc(store.damaged())  # shown from the next scrape on
     health = _health(recorded, perf_counter() - begin)
     by_hand = (family for family in recorded if family.name in SETTABLE and _is_ours(family))
     families: dict[str, Metric] = {}
@@ -75,7 +75,7 @@ def sample_names() -> set[str]:
 
 
 def _health(recorded: Snapshot, seconds: float) -> Iterator[Metric]:
-    """How the store and this scrape are; damaged files are counted in the scrape that found them and in all later."""
+    """How the store and this scrape are."""
     values = {
         metrics.observability_scrape_duration_seconds: seconds,
         metrics.observability_store_files: store.file_count(),
@@ -130,9 +130,10 @@ def _family_to_text(family: Metric) -> tuple[bytes, ...]:
     return _head(type_line_name(family), _escape_help(family.documentation), family.type), family.body
 
 
-def _head(name: str, documentation: str, typ: str) -> bytes:
+def _head(name: str, documentation: str, typ: str, unit: str = "") -> bytes:
     name = escape_metric_name(name)
-    return f"# HELP {name} {documentation}\n# TYPE {name} {typ}\n".encode(errors="replace")
+    of_unit = f"# UNIT {name} {unit}\n" if unit else ""
+    return f"# HELP {name} {documentation}\n# TYPE {name} {typ}\n{of_unit}".encode(errors="replace")
 
 
 def _escape_help(text: str) -> str:
@@ -149,7 +150,7 @@ def to_openmetrics(families: Snapshot) -> bytes:
 def _family_to_openmetrics(family: Metric, exemplars: store.Lines) -> tuple[bytes, ...]:
     if not isinstance(family, StoredFamily):
         return (_format(generate_openmetrics, [family]).removesuffix(END),)
-    head = _head(family.name, _escape_help(family.documentation).replace('"', r"\""), family.type)
+    head = _head(family.name, _escape_help(family.documentation).replace('"', r"\""), family.type, family.unit)
     body = _exemplified(family.body, exemplars) if exemplars and family.type in WITH_EXEMPLARS else family.body
     return head, body
 

@@ -19,7 +19,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from . import exemplars, labels, store
+from . import exemplars, labels, spend, store
 from .conf import get_conf
 from .logs import warn
 
@@ -145,6 +145,25 @@ ai_unpriced_requests_total = Counter(
     "ai_unpriced_requests_total", "AI requests whose price is unknown; they are in no sum.", ["model"]
 )
 
+ai_budget_limit_usd = Gauge(
+    "ai_budget_limit_usd", "Limit of an AI budget in USD.", ["budget"], multiprocess_mode="mostrecent"
+)
+ai_budget_spent_usd = Gauge(
+    "ai_budget_spent_usd",
+    "Spent of an AI budget in USD, since its day or month began.",
+    ["budget"],
+    multiprocess_mode="mostrecent",
+)
+ai_budget_reserved_usd = Gauge(
+    "ai_budget_reserved_usd",
+    "Reserved of an AI budget in USD, for requests under way.",
+    ["budget"],
+    multiprocess_mode="mostrecent",
+)
+ai_budget_rejections_total = Counter(
+    "ai_budget_rejections_total", "AI requests that were refused since they did not fit into a budget.", ["budget"]
+)
+
 # The whole deployment, and the exporter itself
 
 active_users = Gauge("active_users", "Signed-in users seen lately.", multiprocess_mode="livemostrecent")
@@ -189,6 +208,9 @@ READ = (  # by the app, and never recorded
     automation_jobs_queued,
     automation_oldest_active_job_age_seconds,
     automation_job_last_success_timestamp_seconds,
+    ai_budget_limit_usd,
+    ai_budget_spent_usd,
+    ai_budget_reserved_usd,
 )
 SETTABLE = (active_users, active_jobs, database_connections)  # read by the app, unless somebody sets them
 
@@ -324,6 +346,12 @@ def drop(metric: str, reason: str, why: str = "", *args: object, error: BaseExce
     warn(f"{metric} {reason}", f"{metric}: a sample was refused ({reason}) {why}", *args, error=error)
 
 
+def drop_refused(usage: spend.Usage) -> None:
+    """Count what an answer said that it used, and that cannot be."""
+    for kind, reason in usage.refused:
+        drop("ai_token_usage_total", reason, "%s", kind)
+
+
 def fail(metric: str, error: Exception) -> None:
     """Count a sample as refused for what went wrong in recording it; a host never sees that."""
     with suppress(Exception):
@@ -338,11 +366,19 @@ def count_refused() -> None:
     for _ in range(len(store.refused)):
         with suppress(IndexError):  # another thread was faster
             key = store.refused.popleft()
-            try:
-                child = _children.get((observability_dropped_total, *key)) or _admit_drop(key)
-                child.inc()
-            except Interrupted:
+            if not _count_refusal(key):
                 store.refused.append(key)
+                return  # each sample that a full disk refuses leads here
+
+
+def _count_refusal(key: tuple[str, str]) -> bool:
+    try:
+        child = _children.get((observability_dropped_total, *key)) or _admit_drop(key)
+    except Interrupted:
+        return False
+    if is_kept := store.can_keep(child._value):
+        child.inc()
+    return is_kept
 
 
 store.on_refusal(count_refused)
@@ -424,6 +460,18 @@ def never_raises(record: Callable[P, None]) -> Callable[P, None]:
     return safely
 
 
+def _amounts(usage: spend.Usage) -> list[int]:
+    """In the order of TOKEN_TYPES; what is unknown was not given."""
+    drop_refused(usage)
+    told = (getattr(usage, f"{kind}_tokens") for kind in TOKEN_TYPES)
+    return [UNSET if amount is None else amount for amount in told]
+
+
+def _cost(usage: spend.Usage, model: str, provider: str) -> object:
+    cost = spend.price(usage, model, provider).cost
+    return UNSET if cost is None else cost
+
+
 class MetricsCollector:
     """Record from code. A call never raises and never blocks; a bad value is dropped, counted and logged.
 
@@ -500,14 +548,20 @@ class MetricsCollector:
         reasoning_tokens: int = UNSET,
         duration: float = UNSET,
         time_to_first_token: float = UNSET,
+        usage: spend.Usage = UNSET,
+        provider: str = "",
     ) -> None:
         """One request to a model. ``tokens`` is billable input and output together; a cost not given is unknown.
 
         Cached and written tokens are among the input, those of reasoning among the output. A request that used tokens,
-        or succeeded, and has no valid cost counts as unpriced: unknown is not zero.
+        or succeeded, and has no valid cost counts as unpriced: unknown is not zero. With ``usage`` in place of all
+        these numbers, the cost is worked out, unless it is given: at the prices of the ``provider``.
         """
         count(ai_requests_total, model, status)
-        amounts = (input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens)
+        amounts = [input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens]
+        if usage is not UNSET:
+            input_tokens, output_tokens, *_ = amounts = _amounts(usage)
+            cost = _cost(usage, model, provider) if cost is UNSET else cost
         for kind, amount in zip(TOKEN_TYPES, amounts, strict=True):
             count(ai_token_usage_total, model, kind, by=amount)
         if tokens is UNSET:
@@ -519,6 +573,18 @@ class MetricsCollector:
         observe(ai_cost_usd, cost, model)
         if labels.number(cost) is None and (status == "success" or labels.number(tokens)):
             count(ai_unpriced_requests_total, model)
+
+    @staticmethod
+    @never_raises
+    def record_budget_rejection(budget: str) -> None:
+        """One request to a model that was not made, since it did not fit into a budget."""
+        count(ai_budget_rejections_total, budget)
+
+    @staticmethod
+    @never_raises
+    def record_ai_cost(model: str, cost: object) -> None:
+        """What a request has cost that was recorded before its price was known."""
+        observe(ai_cost_usd, cost, model)
 
     @staticmethod
     @never_raises

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
+
 from .history import keeper
 from .metrics import MetricsCollector
+from .spend.price import admin_prices
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -58,3 +61,8 @@ def record_ai_request_finished(
         time_to_first_token=time_to_first_token,
     )
     MetricsCollector.record_ai_request(model, status, **usage)
+
+
+def forget_prices(*, using: str, **kwargs: object) -> None:
+    """``post_save`` and ``post_delete`` of ``ModelPrice``: what it was is nothing to go by any more."""
+    transaction.on_commit(admin_prices.forget, using=using)

@@ -68,8 +68,12 @@ class Family:
 
     def start(self, name: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> None:
         """Start ``python ARGUMENTS``."""
+        self.start_program(name, sys.executable, *arguments, pass_fds=pass_fds)
+
+    def start_program(self, name: str, *command: str, pass_fds: tuple[int, ...] = ()) -> None:
+        """Start any program."""
         self.members[name] = subprocess.Popen(
-            [sys.executable, *arguments],
+            command,
             cwd=BASE_DIR,
             env=self.env,
             stdin=subprocess.DEVNULL,
@@ -131,11 +135,11 @@ def say(text: str) -> None:
         os.write(sys.stdout.fileno(), f"{text}\n".encode())
 
 
-def chosen_port() -> int:
-    given = os.environ.get("PORT") or "8000"
+def chosen_port(variable: str = "PORT", usual: int = 8000) -> int:
+    given = os.environ.get(variable) or str(usual)
     if given.isdecimal() and 0 < int(given) < 65536:
         return int(given)
-    raise CannotStart(f"PORT={given} is not a port: give a number from 1 to 65535.")
+    raise CannotStart(f"{variable}={given} is not a port: give a number from 1 to 65535.")
 
 
 def listen(port: int) -> socket.socket:

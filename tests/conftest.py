@@ -2,6 +2,7 @@
 
 import pytest
 
+from observability.spend.price import admin_prices
 from tests.sandbox import run_sandbox
 from tests.sentry import start_sentry
 from tests.site import AT_END, run_prometheus, run_site
@@ -32,6 +33,14 @@ def sandbox(running_sandbox):
     """A sandbox with an empty log and no faults: ``sandbox.url``, ``sandbox.faults(...)``, ``sandbox.requests()``."""
     running_sandbox.clear()
     return running_sandbox
+
+
+@pytest.fixture
+def own_prices():
+    """No price that another test has set in the admin; none that this one sets stays."""
+    admin_prices.__init__()
+    yield
+    admin_prices.__init__()
 
 
 @pytest.fixture(scope="session")

@@ -294,15 +294,18 @@ class Prometheus:
 
 
 @contextmanager
-def run_prometheus(config: str) -> Iterator[Prometheus]:
-    """Run Prometheus with a configuration file of this text, on a free port."""
+def run_prometheus(config: str, *options: str, data: Path | None = None) -> Iterator[Prometheus]:
+    """Run Prometheus with a configuration file of this text, on a free port; ``data``: with these blocks."""
     folder = new_folder("prometheus")
+    if data:
+        shutil.copytree(data, folder / "data")
     (folder / "prometheus.yml").write_text(config)
     command = [
         require("prometheus"),
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={folder}/data",
         "--web.listen-address=127.0.0.1:0",
+        *options,
     ]
     with running(command, folder / "log", cwd=folder) as process:
         yield Prometheus(f"http://127.0.0.1:{chosen_port(process, folder / 'log')}", process)

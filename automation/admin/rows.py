@@ -13,7 +13,9 @@ from django.utils.safestring import SafeString
 from automation import registry
 from automation.admin import formats
 from automation.admin.base import Columns, History, ReadOnly, ValueFilter, seen
-from automation.models import AIRequest, Step
+from automation.models import AIRequest, PriceSource, Step
+
+SHOWN = {"input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens"}
 
 
 class RowColumns(Columns):
@@ -85,7 +87,18 @@ class AIRequestColumns(RowColumns):
     def price(self, row: AIRequest) -> str | SafeString:
         if row.status == AIRequest.Status.RUNNING:
             return formats.NONE
-        return formats.warning("no price") if row.cost is None else formats.usd(row.cost)
+        if row.cost is None:
+            return formats.warning("tokens unknown" if row.price_source == PriceSource.NO_USAGE else "no price")
+        return formats.usd(row.cost)
+
+    @admin.display(description="price from")
+    def priced_by(self, row: AIRequest) -> str:
+        return f"{row.get_price_source_display()} {row.price_version}".strip() or formats.NONE
+
+    @admin.display(description="other tokens and terms")
+    def billed_for(self, row: AIRequest) -> str | SafeString:
+        """What the columns do not have, and the price may depend on."""
+        return formats.data({name: value for name, value in row.billed.items() if name not in SHOWN and value} or None)
 
 
 class Inline(ReadOnly, admin.TabularInline):
@@ -135,6 +148,16 @@ class ModelFilter(ValueFilter):
         return seen(rows, "model")
 
 
+class PriceFilter(admin.SimpleListFilter):
+    title = parameter_name = "price"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        return [(PriceSource.NO_PRICE, "Unknown")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(price_source=PriceSource.NO_PRICE) if self.value() else queryset
+
+
 @admin.register(Step)
 class StepAdmin(StepColumns, History):
     list_display = ["label", "state_in_short", "took", "started", "of_job"]
@@ -162,11 +185,12 @@ class StepAdmin(StepColumns, History):
 @admin.register(AIRequest)
 class AIRequestAdmin(AIRequestColumns, History):
     list_display = ["label", "state_in_short", "price", "tokens", "took", "created", "of_job"]
-    list_filter = ["status", ModelFilter, "created_at"]
+    list_filter = ["status", ModelFilter, PriceFilter, "created_at"]
     search_fields = ["request_id"]
     search_help_text = "The id that the provider gave the request."
     fields = [
         "job",
+        "step",
         "provider",
         "model",
         "state",
@@ -180,9 +204,11 @@ class AIRequestAdmin(AIRequestColumns, History):
         "cache_write_tokens",
         "output_tokens",
         "reasoning_tokens",
+        "billed_for",
         "price",
+        "priced_by",
     ]
-    readonly_fields = ["state", "problem", "created", "took", "first_token", "price"]
+    readonly_fields = ["state", "problem", "created", "took", "first_token", "billed_for", "price", "priced_by"]
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         return (queryset.filter(request_id=search_term.strip()) if search_term.strip() else queryset), False

@@ -64,6 +64,7 @@ class StepOut(Schema):
 
 
 class AIRequestOut(Schema):
+    step: str
     provider: str
     model: str
     status: AIRequestStatus

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar
 
 import httpx2
@@ -12,12 +13,13 @@ import httpx2
 from automation import conf
 from automation.clients.http import CODE, Deadline, Service, ServiceError, Sleep, TimedOut, timeouts, tls
 from automation.errors import printable
-from automation.models import AIRequest, AIRequestStatus, Job
+from automation.models import AIRequest, AIRequestStatus, Job, PriceSource
+from automation.prices import priced
 from automation.transitions import finish_request, start_request
-from observability.http import AICall, instrument
+from observability import spend
+from observability.http import AICall, Usage, instrument
 
 SILENCE = 60.0  # seconds that a stream may say nothing
-SMALLEST_COST = Decimal("1e-8")  # USD, that rows can hold
 CUT_SHORT = {"length", "max_tokens"}  # reasons of an end
 # What comes of reading another shape than the documented one.
 SHAPE_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
@@ -56,18 +58,25 @@ class LLM(Service):
         stream: bool = True,
         watch: Watch | None = None,
     ) -> Completion:
-        """Return what the model says; raises ServiceError.
+        """Return what the model says; raises ServiceError, and BudgetExceeded where the request does not fit into one.
 
         `watch` is called with each piece of a stream as it comes, and with "" whenever anything comes; what it raises
         ends the request. An answer that broke off has cost money: whether to ask again is left to the step.
         """
         body = self._body(model, messages, system, max_tokens, stream)
+        most = partial(self._most, model, body, max_tokens)
 
         def once() -> Completion:
-            with self._recorded(start_request(job, self.provider, printable(model)[:200])):
+            with self._recorded(start_request(job, self.provider, printable(model)[:200], most)):
                 return self._stream(body, watch) if stream else self._whole(body)
 
         return self._repeat(once, lambda error: error.was_refused)
+
+    def _most(self, model: str, body: dict[str, Any], max_tokens: int) -> Decimal | None:
+        """Return what a request may cost, in USD: no token is shorter than a byte. None where no price is known."""
+        usage = Usage(input_tokens=len(json.dumps(body, ensure_ascii=False).encode()), output_tokens=max_tokens)
+        provider = spend.provider_at(str(self._client.base_url)) or self.provider
+        return priced(spend.price(usage, model, provider))["cost"]
 
     def _whole(self, body: dict[str, Any]) -> Completion:
         with self._answer("complete", "POST", self.path, json=body, timeout=timeouts(self._timeout)) as answer:
@@ -122,7 +131,10 @@ class LLM(Service):
             if self._calls:
                 _save(row, self._calls[0], fault)
             else:
-                finish_request(row, AIRequestStatus.ERROR, duration=None, error=_reason(fault) if fault else "")
+                error = _reason(fault) if fault else ""
+                finish_request(
+                    row, AIRequestStatus.ERROR, duration=None, error=error, price_source=PriceSource.NO_USAGE
+                )
 
     def _body(self, model: str, messages: list[Message], system: str, max_tokens: int, stream: bool) -> dict[str, Any]:
         raise NotImplementedError
@@ -151,7 +163,9 @@ def _save(row: AIRequest, call: AICall, fault: BaseException | None) -> None:
         cached_input_tokens=tokens.cached_input_tokens or 0,
         cache_write_tokens=tokens.cache_write_tokens or 0,
         reasoning_tokens=tokens.reasoning_tokens or 0,
-        cost=None if call.cost is None else call.cost.quantize(SMALLEST_COST),
+        **priced(call.price),
+        provider=call.provider[:32],
+        billed=call.usage.told() | {"terms": dict(call.terms)},
         time_to_first_token=call.time_to_first_token,
         request_id=printable(call.request_id)[:128],
     )

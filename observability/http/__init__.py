@@ -3,9 +3,10 @@
 ``OpenAI(http_client=instrument(httpx2.Client()))``
 """
 
+from observability.spend import Usage
+
 from .ai import AICall
 from .clients import instrument
-from .usage import Usage
 from .vercel import Deployment
 
 __all__ = ["AICall", "Deployment", "Usage", "instrument"]

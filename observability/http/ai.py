@@ -1,83 +1,83 @@
-"""Requests to AI models, in the API of OpenAI, which many others speak, and in that of Anthropic."""
+"""Requests to AI models, in the APIs of OpenAI, which many others speak, Anthropic, Gemini and Bedrock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from observability import sentry
+from observability import sentry, spend
+from observability.metrics import drop_refused
 from observability.signals import ai_request_finished
+from observability.spend import NOT_BILLED, Price, Usage
 
-from . import ai_spans, prices, readers, usage
+from . import ai_spans, readers
+from .ai_apis import Spoken, spoken_by
 from .answers import Answer
 from .exchange import Exchange
-from .usage import Usage
 
 if TYPE_CHECKING:
     from httpx2 import Request
 
-OPENAI, ANTHROPIC = "openai", "anthropic"
-READ_USAGE = {OPENAI: usage.of_openai, ANTHROPIC: usage.of_anthropic}
-# Ends of paths, at whatever address: OpenAI's own, Azure's, those of gateways and of models that run in the house.
-OPENAI_PATHS = ("/completions", "/embeddings", "/v1/responses", "/openai/responses")
 UNKNOWN_MODEL = "unknown"
+UNREADABLE = "application/vnd.amazon.eventstream"
+REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
+TOLD = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
 @dataclass(frozen=True)
 class AICall:
     """One HTTP request to a model. What it did not tell is None; times are in seconds, the cost is in USD."""
 
-    api: str  # openai or anthropic
+    api: str  # openai, embeddings, anthropic, gemini or bedrock
+    provider: str  # who answered, by the id of genai-prices; where that is unknown, whose API it is
     model: str
     status: str  # success, error, timeout or rate_limited
     usage: Usage
-    cost: Decimal | None
+    terms: Mapping[str, str]  # on which the price depends, as the tier of the service
+    price: Price
+    began_at: datetime
     duration: float
     time_to_first_token: float | None  # of a stream
     request_id: str  # the service's, "" where it gave none
     http_status: int | None
 
+    @property
+    def cost(self) -> Decimal | None:
+        return self.price.cost
+
 
 def announce(call: AICall) -> None:
     """Send ``ai_request_finished``, whose receivers record it."""
     about = {"model": call.model, "status": call.status, "cost": call.cost, "duration": call.duration}
-    tokens = asdict(call.usage)
+    tokens = {kind: getattr(call.usage, kind) for kind in TOLD}
     ai_request_finished.send_robust(
         AICall, instance=call, **about, **tokens, time_to_first_token=call.time_to_first_token
     )
 
 
 def begin(request: Request, library: ModuleType, tell: Callable[[AICall], None]) -> Exchange | None:
-    api = api_of(request)
-    return AIExchange(request, library, api, tell) if api else None
-
-
-def api_of(request: Request) -> str | None:
-    """Which API a request speaks, if any."""
-    if request.method != "POST":
-        return None
-    path = request.url.path
-    if path.endswith(OPENAI_PATHS):
-        return OPENAI
-    return ANTHROPIC if path.endswith("/messages") and "anthropic-version" in request.headers else None
+    spoken = spoken_by(request)
+    return AIExchange(request, library, spoken, tell) if spoken else None
 
 
 class AIExchange(Exchange):
     """Tokens, model and times out of the answer as far as it came."""
 
-    def __init__(self, request: Request, library: ModuleType, api: str, tell: Callable[[AICall], None]) -> None:
+    def __init__(self, request: Request, library: ModuleType, spoken: Spoken, tell: Callable[[AICall], None]) -> None:
         super().__init__(request, library)
-        self.api, self.tell = api, tell
+        self.spoken, self.tell = spoken, tell
         self.answer, self.is_stream = Answer(), False
         self.first_token: float | None = None
-        prices.prepare()
+        self.began_at = datetime.now(UTC)
+        spend.prepare()
 
     def choose_reader(self, encoding: str) -> readers.Reader | None:
         """Only a good answer tells of tokens; a compressed one is read at its end, when it is too late for times."""
-        if not self.is_answered:
+        if not self.is_answered or str(self.headers.get("content-type", "")).startswith(UNREADABLE):
             return None
         self.is_stream = readers.is_stream(self.headers)
         take_event = self.answer.take_event if encoding else self._take_event
@@ -91,21 +91,26 @@ class AIExchange(Exchange):
             self.first_token = self.elapsed
 
     def report(self) -> None:
-        tokens = READ_USAGE[self.api](self.answer.usage)
-        model = self.answer.model or self._requested_model()
+        provider = spend.provider_at(self._address()) or self.spoken.provider
+        usage = spend.read_usage(self.spoken.api, self.answer.usage, provider)
+        drop_refused(usage)
+        model, terms = self._model(), self._terms()
         call = AICall(
-            api=self.api,
+            api=self.spoken.api,
+            provider=provider,
             model=model,
             status=self._outcome(),
-            usage=tokens,
-            cost=self._cost(tokens, model),
+            usage=usage,
+            terms=terms,
+            price=self._price(usage, model, provider, terms),
+            began_at=self.began_at,
             duration=self.duration,
             time_to_first_token=self.first_token,
-            request_id=self.headers.get("x-request-id") or self.headers.get("request-id") or "",
+            request_id=next((id_ for name in REQUEST_IDS if (id_ := self.headers.get(name))), ""),
             http_status=self.code,
         )
         if sentry.is_on():
-            ai_spans.show(call, "embeddings" if self.request.url.path.endswith("/embeddings") else "chat")
+            ai_spans.show(call, self.spoken.operation)
         self.tell(call)
 
     def _outcome(self) -> str:
@@ -115,16 +120,27 @@ class AIExchange(Exchange):
         is_cut = self.is_stream and self.whole and not self.answer.has_ended
         return self.answer.failure or ("error" if is_cut else "success")
 
-    def _cost(self, tokens: Usage, model: str) -> Decimal | None:
+    def _price(self, usage: Usage, model: str, provider: str, terms: Mapping[str, str]) -> Price:
         """What was refused, or never sent, cost nothing; what was broken off unread may have cost anything."""
         errors = self.library
         never_sent = isinstance(self.error, (errors.ConnectError, errors.ConnectTimeout, errors.PoolTimeout))
         if never_sent or (self.code is not None and not self.is_answered):
-            return Decimal(0)
-        if self.api == ANTHROPIC and tokens.output_tokens is None:  # a stream tells them at its end
-            return None
+            return NOT_BILLED
+        return spend.price(usage, model, provider, terms=terms, at=self.began_at)
+
+    def _address(self) -> str:
         url = self.request.url
-        return prices.cost(tokens, model, f"{url.scheme}://{url.host}{url.path}", self.api, self.answer.terms)
+        return f"{url.scheme}://{url.host}{url.path}"
+
+    def _terms(self) -> dict[str, str]:
+        location = {"location": self.spoken.location} if self.spoken.location else {}
+        return self.answer.terms | location
+
+    def _model(self) -> str:
+        spoken = self.spoken
+        return (
+            (spoken.is_named_by_path and spoken.model) or self.answer.model or spoken.model or self._requested_model()
+        )
 
     def _requested_model(self) -> str:
         try:

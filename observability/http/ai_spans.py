@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from observability import sentry
@@ -21,10 +20,10 @@ USAGE = {
 
 def show(call: AICall, operation: str) -> None:
     """A span of the request that ends now, and the request beside an error that may follow. Not what was said."""
-    usage = {name: number for name, number in asdict(call.usage).items() if number is not None}
+    usage = {name: number for name in USAGE if (number := getattr(call.usage, name)) is not None}
     about = {
         "gen_ai.operation.name": operation,
-        "gen_ai.provider.name": call.api,
+        "gen_ai.provider.name": call.provider,
         "gen_ai.request.model": call.model,
         "gen_ai.response.time_to_first_token": call.time_to_first_token,
         "http.response.status_code": call.http_status,

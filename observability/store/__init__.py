@@ -32,12 +32,13 @@ from .exemplars import read as read_exemplars
 from .families import StoredFamily
 from .fileformat import FIRST_SIZE
 from .reader import Reader
-from .values import Buckets, lower, on_refusal, raiser, refused, together
+from .values import Buckets, can_keep, lower, on_refusal, raiser, refused, together
 
 __all__ = [
     "Buckets",
     "Lines",
     "StoredFamily",
+    "can_keep",
     "collect",
     "damaged",
     "exemplar_lines",

@@ -23,7 +23,7 @@ class StoredFamily(Metric):
     series: Sequence[Labels]
 
     def __init__(self, of: Family | StoredFamily, names: Names, values: Sequence[float], body: bytes) -> None:
-        self.name, self.documentation, self.type, self.unit = of.name, of.documentation, of.type, ""
+        self.name, self.documentation, self.type, self.unit = of.name, of.documentation, of.type, of.unit
         self.series, self.names, self.values, self.body = of.series, names, values, body
 
     @property
@@ -48,8 +48,8 @@ class StoredFamily(Metric):
 class Family:
     """A metric that changes, from which snapshots are taken. All its series have samples of the same names."""
 
-    def __init__(self, name: str, documentation: str, typ: str) -> None:
-        self.name, self.documentation, self.type = name, documentation, typ
+    def __init__(self, name: str, documentation: str, typ: str, unit: str = "") -> None:
+        self.name, self.documentation, self.type, self.unit = name, documentation, typ, unit
         self.series: Sequence[Labels] = ()
         self.names: Names = ()
         self.values: list[float] = []  # never changed, only replaced: snapshots share it

@@ -22,7 +22,7 @@ class HeldFamily(Family):
     """A metric of one of prometheus_client's types, with all its children."""
 
     def __init__(self, metric: MetricWrapperBase) -> None:
-        super().__init__(metric._name, metric._documentation, str(metric._type))
+        super().__init__(metric._name, metric._documentation, str(metric._type), metric._unit)
         self._bounds: Sequence[float] = getattr(metric, "_upper_bounds", ())
         self._owners: list[Any] = []  # of the values; never the metric itself, which would keep it alive
         self._held: list[MutexValue] = []

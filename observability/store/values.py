@@ -79,6 +79,14 @@ class SharedValue:
         except IndexError:
             self.inc(1)
 
+    def fall(self) -> None:
+        """Take one away, where there is one. Nothing is logged or counted under the lock, as others may wait for it."""
+        with suppress(IndexError), files.lock:
+            cells = self._file.cells
+            if cells[self._cell] > 0.0:
+                cells[self._cell] -= 1.0
+                cells[MARK] = monotonic()
+
     def set(self, value: float, timestamp: float | None = None) -> None:
         """Replace the number."""
         now = monotonic()
@@ -108,6 +116,10 @@ class SharedValue:
     def get_exemplar(self) -> Exemplar | None:
         """Exemplars are read from their files, those of all processes."""
         return None
+
+    def has_place(self) -> bool:
+        """Whether what is recorded now is kept."""
+        return self._cell < len(self._file.cells) or self._find_place()
 
     def _find_place(self, *, count: bool = False) -> bool:
         try:
@@ -163,8 +175,15 @@ def look() -> None:
     _next_look = monotonic() + PATIENCE
     for file in list(_files.values()):
         file.look()
+    if refused:  # also by those whom nobody scrapes
+        when_refused()
     for error in troubles():
         warn("store", "The shared store cannot be written, what has no place in it is refused: %s", error)
+
+
+def can_keep(value: Any) -> bool:
+    """Whether what is recorded in a value now is kept, in any store."""
+    return not isinstance(value, SharedValue) or value.has_place()
 
 
 def troubles() -> list[OSError]:
@@ -199,6 +218,9 @@ def raiser(gauge: Any) -> Callable[[float], None]:
 
 def lower(gauge: Any) -> None:
     """One less, where there is one: what began while it had no place was not counted, nor is its end."""
+    if isinstance(gauge, SharedValue):
+        gauge.fall()
+        return
     with files.lock:
         if gauge.get() > 0:
             gauge.inc(-1)
@@ -274,6 +296,7 @@ def _at_once(level: Any, counter: Any, one: Buckets, two: Buckets, one_by_one: R
 
 def _after_fork_in_child() -> None:
     files.renew()
+    refused.clear()  # the parent counts them
     for file in _files.values():
         file.leave_to_parent()
     for one in _exemplar_files.values():

@@ -48,6 +48,7 @@ LOOKED_AT = (
     "gunicorn ",
     "uvicorn ",
     "prometheus ",
+    "promtool ",
     "pip install ",
     "python3.11 -m venv ",
     ". ",
@@ -76,6 +77,7 @@ def run(line: str, deployment) -> str:
         ("http://localhost:8100", deployment.env["SANDBOX"]),
         ("var/automation_token", f"{deployment.folder}/token"),
         ("/var/lib/prometheus/node-exporter", f"{deployment.folder}/node-exporter"),
+        ("/var/lib/site", str(deployment.folder)),
         ("/srv/site", str(ROOT)),
         ("db_worker", "db_worker --no-reload --batch"),  # ends when there is nothing more to do
     ):

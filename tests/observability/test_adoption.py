@@ -58,6 +58,12 @@ def test_what_prometheus_client_wrote_into_files_of_its_own_counts_once(tmp_path
     assert run(EARLY + RECORD + SHOW, tmp_path) == EXPECTED
 
 
+def test_a_state_from_before_the_store_was_there_hides_none_that_was_set_since(tmp_path, recorder):
+    living = recorder(tmp_path)
+    living.do("prometheus_client.Enum('early_state', 'Early.', states=['idle', 'busy']).state('idle')")
+    assert run(EARLY + "print(json.dumps(metric_value('early_state', early_state='idle')))", tmp_path) == 1
+
+
 LOWEST = """
 import json, os
 import prometheus_client as p

@@ -15,6 +15,7 @@ from genai_prices import Usage as Priced
 from genai_prices import calc_price
 
 from observability.http import Usage, instrument
+from observability.testing import assert_increases
 from tests.canned import answer, canned
 from tests.site import ROOT
 
@@ -65,7 +66,7 @@ SHAPES = [
                 "completion_tokens_details": {"reasoning_tokens": 40},
             }
         },
-        Usage(1000, 100, 600, None, None, 40),
+        Usage(1000, 100, 600, reasoning_tokens=40, audio_input_tokens=0),
         "0.00275",  # 400 * $2.5 + 600 * $1.25 + 100 * $10, by the million
         id="chat completion",
     ),
@@ -89,7 +90,7 @@ SHAPES = [
     pytest.param(
         "https://api.openai.com/v1/embeddings",
         {"model": "text-embedding-3-small", "data": [], "usage": {"prompt_tokens": 1000, "total_tokens": 1000}},
-        Usage(1000),
+        Usage(1000, 0),
         "0.00002",
         id="embeddings",
     ),
@@ -253,11 +254,12 @@ def test_a_usage_that_cannot_be_is_unknown(usage):
     assert (made.status, made.usage, made.cost) == ("success", Usage(), None)
 
 
-def test_parts_that_are_more_than_the_whole_are_unknown():
+def test_parts_that_are_more_than_the_whole_are_refused_and_the_cost_is_unknown():
     said = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 6}}
-    made = call(json=CHAT | {"usage": said | {"completion_tokens_details": {"reasoning_tokens": 3}}})
-    assert made.usage == Usage(5, 2)
-    assert made.cost is not None
+    refused = {"metric": "ai_token_usage_total", "reason": "contradiction"}
+    with assert_increases("observability_dropped_total", by=2, **refused):
+        made = call(json=CHAT | {"usage": said | {"completion_tokens_details": {"reasoning_tokens": 3}}})
+    assert (made.usage, made.cost, made.price.source) == (Usage(5, 2), None, "no_usage")
 
 
 GARBAGE = [b"", b"<html>", b"\xff\xfe", b"[" * 100_000, b'"text"', b"null", b"[]", b"{}", b'{"unexpected": [1]}']

@@ -79,6 +79,17 @@ def test_workers_killed_fifty_times_under_load_lose_nothing_that_was_answered(si
         assert len(scrapes) > 20
 
 
+def test_what_a_process_counted_is_seen_though_it_was_killed_before_its_change_mark_said_so(folder, recorder):
+    dying, watching = recorder(folder), recorder(folder)
+    dying.do("counter = prometheus_client.Counter('host', 'The host has it.')")
+    dying.do("counter.inc()")
+    assert watching.do("metric_value('host_total')") == 1
+    dying.do("value = counter._value")
+    dying.do("value._file.cells[value._cell] += 1")  # the first half of what inc() does
+    dying.kill()
+    eventually(lambda: watching.do("metric_value('host_total')"), 2)
+
+
 def test_forty_recycled_workers_leave_few_files(site, folder, recorder):
     watching = recorder(folder)
     with site(env=on(folder, GUNICORN_CMD_ARGS="--preload --max-requests 1"), workers=1) as running:
@@ -358,6 +369,39 @@ def test_a_log_handler_that_records_does_not_hang_on_a_full_disk(folder, recorde
             time.sleep(1.1)  # once a second it is tried again, and said
             recording.do("lines.labels('INFO').inc()", seconds=10)
             assert recording.do("metric_value('log_lines_total', level='INFO')", seconds=10) == 2
+
+
+def test_the_end_of_a_request_holds_no_lock_that_a_log_handler_waits_for(folder, recorder):
+    with disk(folder, "4m"):
+        recording = recorder(folder)
+        recording.do("import logging")
+        recording.do("from observability import store")
+        recording.do("lines = prometheus_client.Counter('log_lines', 'Lines.', ['level'])")
+        recording.do("busy = prometheus_client.Gauge('busy', 'Busy.', multiprocess_mode='livesum')")
+        recording.do("busy.inc(2)")
+        recording.do("lines.labels('WARNING').inc()")
+        recording.do("handler = logging.Handler()")
+        recording.do("handler.emit = lambda record: in_threads(lines.labels('WARNING').inc, 1)")
+        recording.do("logging.getLogger('observability').addHandler(handler)")
+        with filled_up(folder):
+            time.sleep(1.1)  # from then on the next record looks at the files, and says what is wrong with them
+            recording.do("[lines.labels('x' * 100 + str(number)) for number in range(1000)] and None")
+            recording.do("store.lower(busy._value)", seconds=10)
+            recording.do("busy.inc()", seconds=10)
+            assert recording.do("metric_value('log_lines_total', level='WARNING')") > 1  # it was said
+            assert recording.do("metric_value('busy')") == 2
+
+
+def test_what_is_refused_before_there_is_room_to_count_it_is_counted_later_and_once(folder, recorder):
+    with disk(folder, "4m"):
+        with filled_up(folder):
+            recording = recorder(folder)
+            recording.do("counter = prometheus_client.Counter('host', 'The host has it.')")
+            recording.do("[counter.inc() for _ in range(1000)] and None")
+        recording.do("record_later = lambda: time.sleep(1.1) or counter.inc()")
+        assert recording.do("ends_well(fork_child(record_later), 10)")
+        recording.do("record_later()")
+        assert recorder(folder).do("[metric_value('host_total'), dropped('host_total')]") == [2, 1000]
 
 
 def test_a_site_starts_on_a_full_disk_and_records_when_there_is_room(site, folder):

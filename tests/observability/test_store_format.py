@@ -9,11 +9,20 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest, values
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    enable_created_metrics,
+    generate_latest,
+    values,
+)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from observability import exposition
+from observability import exposition, store
 from observability.store.reader import Reader
 from tests.observability.recordings import MODES, NAMES, Metrics, Process, declarations, recordings, values_kept
 from tests.servers import new_folder
@@ -112,6 +121,38 @@ def read_by_prometheus_client(folder, prefix):
     }
 
 
+@pytest.fixture
+def without_creation_times():
+    """Which we leave out, since several processes have none in common."""
+    disable_created_metrics()
+    yield
+    enable_created_metrics()
+
+
+@FEW
+@given(data=st.data())
+def test_where_there_is_one_process_each_text_is_that_of_prometheus_client_at_first_and_after_each_change(
+    data, without_creation_times
+):
+    names = NAMES.map(lambda name: name.replace(":", "_"))  # as prometheus_client does in OpenMetrics, in samples only
+    made = [versions[0] for versions in data.draw(declarations(names))]
+    metrics, registry = Metrics(), CollectorRegistry()
+    with values_kept(values.MutexValue):
+        Counter("weight", "With a unit.", unit="grams", registry=registry)
+        without_sum = Histogram("below", "Below 0.", ["of"], buckets=[-1, 1], registry=registry)
+        without_sum.labels("one").observe(-2)
+        without_sum.labels("two").observe(0)
+        for _ in range(data.draw(st.integers(1, 4))):
+            known = set(metrics.made)
+            for recording in data.draw(st.lists(recordings(made), max_size=10)):
+                metrics.record(recording)
+            for declaration in metrics.made.keys() - known:
+                registry.register(metrics.made[declaration])
+            found = list(store.collect(registry))
+            assert exposition.to_text(found) == generate_latest(registry)
+            assert exposition.to_openmetrics(found) == generate_openmetrics(registry)
+
+
 @pytest.mark.parametrize("where", ["in the store", "in memory"])
 def test_a_scrape_formats_only_the_lines_that_changed(recorder, where):
     process = recorder(new_folder("metrics") if where == "in the store" else "")
@@ -125,6 +166,32 @@ def test_a_scrape_formats_only_the_lines_that_changed(recorder, where):
     process.do("formatted.clear()")
     process.do("[host.labels(number).inc() for number in (7, 77, 777)] and None")
     assert process.do(lines) == [f'host_total{{n="{number}"}} ' for number in (7, 77, 777)]
+
+
+def test_a_new_series_or_file_costs_its_own_keys_and_a_new_order_of_its_own_metric(recorder):
+    folder = new_folder("metrics")
+    one, watching = recorder(folder), recorder(folder)
+    watching.do("from observability.store import fileformat, merging")
+    watching.do("parsed, parse = [], fileformat.parse_key")
+    watching.do("fileformat.parse_key = lambda key: parsed.append(key.decode()) or parse(key)")
+    watching.do("arranged, arrange = [], merging.MergedFamily._rearrange")
+    watching.do("merging.MergedFamily._rearrange = lambda family: arranged.append(family.name) or arrange(family)")
+
+    def cost():
+        """Of a scrape: how many keys of the host's were parsed, and which of its metrics were put in a new order."""
+        watching.do("parsed.clear() or arranged.clear() or MetricsCollector.get_metrics() and None")
+        keys = watching.do("[key for key in parsed if 'host' in key]")
+        return len(keys), watching.do("sorted(name for name in arranged if 'host' in name)")
+
+    one.do("host_a, host_b = (prometheus_client.Counter(name, 'Its.', ['n']) for name in ('host_a', 'host_b'))")
+    one.do("[metric.labels(number).inc() for metric in (host_a, host_b) for number in range(100)] and None")
+    assert cost() == (200, ["host_a", "host_b"])
+    one.do("host_b.labels('new').inc()")
+    assert cost() == (1, ["host_b"])
+    recorder(folder).do("prometheus_client.Counter('host_c', 'Its.').inc()")
+    assert cost() == (1, ["host_c"])
+    one.do("host_a.labels(7).inc()")
+    assert cost() == (0, [])
 
 
 def test_info_and_enum_of_all_living_processes_are_shown_though_prometheus_client_keeps_them_in_no_file(recorder):
@@ -156,6 +223,21 @@ def test_info_and_enum_of_all_living_processes_are_shown_though_prometheus_clien
         'task{of="one",task="busy"} 1.0',
         'task{of="one",task="idle"} 0.0',
     ]
+
+
+def test_a_process_that_only_declares_an_enum_hides_no_state_that_another_has_set(recorder):
+    folder = new_folder("metrics")
+    one, other = recorder(folder), recorder(folder)
+    open_now = "[metric_value('door', door='open'), metric_value('doors', doors='open')]"
+    for process in one, other:
+        process.do("door = prometheus_client.Enum('door', 'The door.', states=['open', 'closed'])")
+        process.do("one = prometheus_client.Enum('doors', 'Doors.', ['of'], states=['open', 'closed']).labels('one')")
+        assert one.do(open_now) == ([1, 1] if process is one else [0, 0])
+        one.do("door.state('closed')")
+        one.do("one.state('closed')")
+    other.do("door.state('open')")
+    other.do("one.state('open')")
+    assert one.do(open_now) == [1, 1]
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("observability", "0001_initial"),
+        ("observability", "0002_ai_prices"),
     ]
 
     operations = [

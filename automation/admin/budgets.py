@@ -1,0 +1,58 @@
+"""Budgets: made and changed here, and where each of them stands in its day or month."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+
+from automation import budgets
+from automation.admin import formats
+from automation.models import Budget, BudgetPeriod
+
+
+@admin.register(Budget)
+class BudgetAdmin(admin.ModelAdmin):
+    list_display = ["name", "concerns", "limit_of", "spent", "reserved", "forecast"]
+    list_select_related = ["user"]
+    search_fields = ["name"]
+    autocomplete_fields = ["user"]
+    fieldsets = [
+        (None, {"fields": ["name", ("limit", "period")]}),
+        ("Which requests", {"fields": ["job_type", "model", "user"]}),
+        ("Otherwise", {"fields": ["warn_at", "allow_unpriced"]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
+        today = {budgets.begin_of(Budget(period=period)) for period in Budget.Period.values}
+        recent = BudgetPeriod.objects.filter(begins__in=today)
+        return super().get_queryset(request).prefetch_related(Prefetch("periods", recent, to_attr="recent"))
+
+    @admin.display(description="of")
+    def concerns(self, budget: Budget) -> str:
+        """Return whose requests they are, in words."""
+        named = [budget.job_type, budget.model, str(budget.user or "")]
+        return ", ".join(filter(None, named)) or "all"
+
+    @admin.display(description="limit", ordering="limit")
+    def limit_of(self, budget: Budget) -> str:
+        return f"{formats.usd(budget.limit)} a {budget.period}"
+
+    @admin.display(description="spent")
+    def spent(self, budget: Budget) -> str:
+        return formats.usd(_now(budget).spent)
+
+    @admin.display(description="reserved")
+    def reserved(self, budget: Budget) -> str:
+        return formats.usd(_now(budget).reserved)
+
+    @admin.display(description="forecast")
+    def forecast(self, budget: Budget) -> str:
+        """Return what will be spent at its end if it goes on like that."""
+        return formats.usd(budgets.forecast(_now(budget)))
+
+
+def _now(budget: Any) -> BudgetPeriod:
+    begins = budgets.begin_of(budget)
+    found = (period for period in budget.recent if period.begins == begins)
+    return next(found, BudgetPeriod(budget=budget, begins=begins))

@@ -1,0 +1,162 @@
+"""Budgets for AI requests: a request reserves what it may cost at most before it is made, and settles afterwards.
+
+Both change the row of the budget's day or month under its lock, so that of requests at the same time none takes what
+another has. A reservation ends with its request; where the cost stays unknown, the reserved amount counts as spent.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from automation.errors import BudgetExceeded
+from automation.models import AIRequest, Budget, BudgetPeriod, Job, Reservation
+from automation.signals import budget_nearly_spent
+from observability import metrics, sentry
+
+SMALLEST_SHARE = 0.05  # of a period that has to have passed before its pace says anything
+
+Gauge = Mapping[tuple[str, ...], float]
+
+
+def begin_of(budget: Budget, day: date | None = None) -> date:
+    """Return when the budget's period of a day began, by default of today, in the time zone of the settings."""
+    day = day or timezone.localdate(timezone=timezone.get_default_timezone())
+    return day if budget.period == Budget.Period.DAY else day.replace(day=1)
+
+
+def concerning(job: Job | None, model: str) -> list[Budget]:
+    """Return the budgets that a job's request to a model comes under, always in the order in which they are locked."""
+    job_type, user = (job.job_type, job.started_by_id) if job else ("", None)
+    of_all = Q(user=None)
+    return list(
+        Budget.objects.filter(
+            of_all if user is None else of_all | Q(user=user),
+            job_type__in=["", job_type],
+            model__in=["", model],
+        ).order_by("pk")
+    )
+
+
+def end_of(period: BudgetPeriod) -> date:
+    """Return the first day after a period."""
+    if period.budget.period == Budget.Period.DAY:
+        return period.begins + timedelta(days=1)
+    return (period.begins + timedelta(days=31)).replace(day=1)
+
+
+def forecast(period: BudgetPeriod) -> Decimal | None:
+    """Return what will be spent at the period's end in USD if it goes on at its pace so far; None in its first 20th."""
+    zone = timezone.get_default_timezone()
+    begin, end = (datetime.combine(day, time(), zone).timestamp() for day in (period.begins, end_of(period)))
+    passed = (timezone.now().timestamp() - begin) / (end - begin)
+    return None if passed < SMALLEST_SHARE else period.spent / Decimal(min(passed, 1))
+
+
+def reserve(row: AIRequest, budgets: Iterable[Budget], most: Decimal | None) -> None:
+    """Hold what a request may cost at most (USD; None: unknown) in each of the budgets, or raise BudgetExceeded.
+
+    To be called in the transaction that inserts the row, so that an error leaves neither.
+    """
+    for budget in budgets:
+        if most is None and not budget.allow_unpriced:
+            raise BudgetExceeded(budget.name, f"The price of {row.model} is unknown, and the budget wants one.")
+        amount, period = most or Decimal(0), _locked(_period_of(budget))
+        if left(period) < amount or not left(period):
+            raise BudgetExceeded(budget.name, _too_much(period, amount))
+        BudgetPeriod.objects.filter(pk=period.pk).update(reserved=period.reserved + amount)
+        Reservation.objects.create(period=period, request=row, amount=amount)
+
+
+def left(period: BudgetPeriod) -> Decimal:
+    """Return what may still be reserved, in USD."""
+    return max(Decimal(0), period.budget.limit - period.spent - period.reserved)
+
+
+def settle(row: AIRequest) -> None:
+    """Put what a request has cost in the place of what was reserved for it; also later, when its cost becomes known.
+
+    To be called in the transaction that ends the request, or changes its cost.
+    """
+    for held in row.reservations.select_related("period").order_by("period__budget_id"):
+        period = _locked(held.period)
+        period.spent += (held.amount if row.cost is None else row.cost) - (held.amount if held.is_spent else 0)
+        period.reserved -= 0 if held.is_spent else held.amount
+        period.has_warned = period.has_warned or _warn(period)
+        period.save(update_fields=["spent", "reserved", "has_warned"])
+        if row.cost is not None:
+            held.delete()
+        elif not held.is_spent:
+            Reservation.objects.filter(pk=held.pk).update(is_spent=True)
+
+
+def _period_of(budget: Budget) -> BudgetPeriod:
+    return BudgetPeriod.objects.get_or_create(budget=budget, begins=begin_of(budget))[0]
+
+
+def _locked(period: BudgetPeriod) -> BudgetPeriod:
+    """Return the period as it is now; until the end of the transaction nobody else changes it.
+
+    An update that changes nothing takes the lock on PostgreSQL and on SQLite, which has no SELECT … FOR UPDATE.
+    """
+    BudgetPeriod.objects.filter(pk=period.pk).update(reserved=F("reserved"))
+    return BudgetPeriod.objects.select_related("budget").get(pk=period.pk)
+
+
+def _too_much(period: BudgetPeriod, amount: Decimal) -> str:
+    return (
+        f"Of {period.budget.limit:.2f} USD for this {period.budget.period}, {period.spent:.4f} are spent and "
+        f"{period.reserved:.4f} reserved, and the request may cost {amount:.4f}."
+    )
+
+
+def _warn(period: BudgetPeriod) -> bool:
+    """Tell on commit that so much is spent that the budget wants it told; whether it is so much."""
+    if period.spent * 100 < period.budget.limit * period.budget.warn_at:
+        return False
+    transaction.on_commit(partial(_tell, period), robust=True)
+    return True
+
+
+def _tell(period: BudgetPeriod) -> None:
+    budget = period.budget
+    budget_nearly_spent.send_robust(Budget, instance=budget, period=period)
+    text = f"AI budget {budget.name}: {period.spent:.2f} of {budget.limit:.2f} USD for this {budget.period} are spent."
+    sentry.capture_message(text, level="warning", context={"budget": budget.name})
+
+
+def read_limits() -> Gauge:
+    """Return the limits in USD, by budget; the first refusal of each then counts from 0."""
+    limits = {budget.name: float(budget.limit) for budget in Budget.objects.all()}
+    for name in limits:
+        metrics.series(metrics.ai_budget_rejections_total, name)
+    return {(name,): limit for name, limit in limits.items()}
+
+
+def read_spent() -> Gauge:
+    """Return what is spent of each budget in its day or month, in USD."""
+    return _current("spent")
+
+
+def read_reserved() -> Gauge:
+    """Return what is reserved of each budget in its day or month, in USD."""
+    return _current("reserved")
+
+
+def _current(field: str) -> Gauge:
+    """A budget that nobody has used in its day or month is at 0."""
+    begins = {budget: begin_of(budget) for budget in Budget.objects.all()}
+    rows = BudgetPeriod.objects.filter(begins__in=set(begins.values())).select_related("budget")
+    now = {row.budget: getattr(row, field) for row in rows if row.begins == begins.get(row.budget)}
+    return {(budget.name,): float(now.get(budget, 0)) for budget in begins}
+
+
+GAUGES = {
+    metrics.ai_budget_limit_usd: read_limits,
+    metrics.ai_budget_spent_usd: read_spent,
+    metrics.ai_budget_reserved_usd: read_reserved,
+}

@@ -1,0 +1,102 @@
+"""What AI requests have cost, by what they were made for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from automation.models import AIRequest, AIRequestStatus
+
+NONE = "–"  # of requests that no job made, and of jobs that nobody started
+DAYS_OF_PACE = 7  # that a forecast goes by
+
+DIMENSIONS: Mapping[str, Callable[[], Any]] = {
+    "model": lambda: F("model"),
+    "job_type": lambda: F("job__job_type"),
+    "step": lambda: F("step"),
+    "user": lambda: F(f"job__started_by__{get_user_model().USERNAME_FIELD}"),
+    "day": lambda: TruncDate("created_at", tzinfo=timezone.get_default_timezone()),
+    "outcome": lambda: F("job__status"),
+}
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the requests of one model, job type, step, user, day or outcome of their jobs have used and cost (USD)."""
+
+    key: str
+    requests: int
+    unpriced: int  # with a cost that nobody knows, and in no sum
+    input_tokens: int
+    output_tokens: int
+    cost: Decimal | None  # None where none is known
+
+
+COUNTS = ("requests", "unpriced", "input_tokens", "output_tokens")
+
+
+def requests(since: datetime | None = None, until: datetime | None = None) -> QuerySet[AIRequest]:
+    """Return the requests that have ended, of those made from one moment to before another."""
+    ended = AIRequest.objects.exclude(status=AIRequestStatus.RUNNING).order_by()
+    if since:
+        ended = ended.filter(created_at__gte=since)
+    return ended.filter(created_at__lt=until) if until else ended
+
+
+def spent_by(dimension: str, rows: QuerySet[AIRequest]) -> list[Spent]:
+    """Return what these requests have cost by one of DIMENSIONS: days in their order, else the costliest first."""
+    groups = rows.values(key=DIMENSIONS[dimension]()).annotate(
+        number=Count("pk"),
+        unpriced=Count("pk", filter=Q(cost=None)),
+        read=Sum("input_tokens"),
+        written=Sum("output_tokens"),
+        spent=Sum("cost"),
+    )
+    found = [
+        Spent(str(g["key"] or NONE), g["number"], g["unpriced"], g["read"], g["written"], g["spent"]) for g in groups
+    ]
+    return sorted(found, key=lambda row: row.key if dimension == "day" else (-(row.cost or 0), row.key))
+
+
+def total(rows: list[Spent]) -> Spent:
+    """Return the sum of rows."""
+    counts = {name: sum(getattr(row, name) for row in rows) for name in COUNTS}
+    return Spent("total", **counts, cost=sum((row.cost for row in rows if row.cost), Decimal(0)))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a month will have cost at its end in USD, if each day to come costs as much as one of the last did."""
+
+    spent: Decimal  # since the month began
+    per_day: Decimal  # of the last DAYS_OF_PACE days, or as many as there are since the first request
+    total: Decimal
+    ends: date  # the last day of the month
+
+
+def forecast(now: datetime | None = None) -> Forecast:
+    """Return the forecast to the end of this month, in the time zone of the settings."""
+    now = timezone.localtime(now, timezone.get_default_timezone())
+    begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    end = _midnight((begin + timedelta(days=31)).replace(day=1).date())
+    first = AIRequest.objects.order_by("created_at").values_list("created_at", flat=True).first() or now
+    pace_since = max(now - timedelta(days=DAYS_OF_PACE), first)
+    days = max(Decimal((now - pace_since).total_seconds()) / 86400, Decimal(1))
+    per_day = _cost(requests(pace_since, now)) / days
+    spent = _cost(requests(begin, now))
+    to_come = Decimal((end - now).total_seconds()) / 86400
+    return Forecast(spent, per_day, spent + per_day * to_come, end.date() - timedelta(days=1))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), timezone.get_default_timezone())
+
+
+def _cost(rows: QuerySet[AIRequest]) -> Decimal:
+    return rows.aggregate(cost=Sum("cost"))["cost"] or Decimal(0)

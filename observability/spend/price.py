@@ -1,0 +1,71 @@
+"""What a request costs, and from where that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from . import overrides, price_list
+from .admin_prices import AdminPrices
+from .usage import Usage
+
+TOLD = "provider"  # sources, beside those of overrides and of the list
+FREE = "not_billed"
+NO_PRICE, NO_USAGE = "no_price", "no_usage"  # why nothing is known
+SOURCES = (price_list.SOURCE, overrides.SETTINGS, overrides.ADMIN, TOLD, FREE, NO_PRICE, NO_USAGE)
+MOST = Decimal(1_000_000)  # USD that no single request costs
+
+
+@dataclass(frozen=True)
+class Price:
+    """USD, None where unknown; ``version`` is that of the list, or the day from which an override holds."""
+
+    cost: Decimal | None
+    source: str
+    version: str = ""
+
+
+admin_prices = AdminPrices()
+NOT_BILLED = Price(Decimal(0), FREE)
+UNKNOWN_USAGE = Price(None, NO_USAGE)
+
+
+def prepare() -> None:
+    """Load what prices are worked out from, in threads, before the first of them is asked for."""
+    price_list.prepare()
+    admin_prices.prepare()
+
+
+def price(
+    usage: Usage,
+    model: str,
+    provider: str = "",
+    *,
+    terms: Mapping[str, str] | None = None,
+    at: datetime | None = None,
+) -> Price:
+    """The price of what a request used, at the time when it was made, by default now.
+
+    An override goes first, then what the provider says that it bills, then the list. ``provider`` is an id of
+    genai-prices (``openai``, ``aws``); ``terms`` are what else a price depends on, as ``{"service_tier": "flex"}``.
+    """
+    at = at or datetime.now(UTC)
+    found = _find(usage, model, provider, terms or {}, at)
+    return found if found.cost is None or found.cost < MOST else UNKNOWN_USAGE
+
+
+def _find(usage: Usage, model: str, provider: str, terms: Mapping[str, str], at: datetime) -> Price:
+    if usage.is_whole and (override := _override(model, provider, at)):
+        return Price(override.cost(usage), override.source, override.version)
+    if usage.told_cost is not None:
+        return Price(usage.told_cost, TOLD)
+    if not usage.is_whole:
+        return UNKNOWN_USAGE
+    cost = price_list.cost(usage, model, provider, terms, at)
+    return Price(None, NO_PRICE) if cost is None else Price(cost, price_list.SOURCE, price_list.version())
+
+
+def _override(model: str, provider: str, at: datetime) -> overrides.Override | None:
+    return overrides.closest((*overrides.of_settings(), *admin_prices.now()), model, provider, at)
