@@ -17,7 +17,6 @@ VARIABLES = {
 }
 INSTANCES = 'job=~"$job", instance=~"$instance"'
 RATE, RANGE = "$__rate_interval", "$__range"
-NO_SCRAPES = 'endpoint!~"/api/metrics(/json)?"'  # Prometheus's own are nobody's requests
 
 _OF_HISTOGRAM = ("_bucket", "_sum", "_count")
 SAMPLES: dict[str, MetricWrapperBase] = {
