@@ -18,6 +18,7 @@ from automation.models import Job, JobStatus
 from automation.tasks import end_tasks, give_back, requeue
 from automation.transitions import DIED, end_lost_requests
 from observability import sentry
+from observability.correlation import bound
 from observability.tracking import transition
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 BATCH = 100  # jobs without a task that one pass sees to, the oldest first
 RECENT = timedelta(hours=1)  # since the end of a job, in which a task of it is looked for that still runs
 MONITOR = "automation-reaper"  # in Sentry
+GIVEN_UP = "A job has failed because its workers stopped without a word."
 
 
 def reap() -> int:
@@ -50,7 +52,18 @@ def _expired() -> list[Job]:
 
 
 def _end_attempt(job: Job) -> bool:
-    return give_back(job, DIED, heartbeat_at__lt=_lease_ago())
+    with sentry.isolated(), bound(job_id=job.pk, request_id=job.request_id, trace_id=job.trace_id):
+        if ended := give_back(job, DIED, heartbeat_at__lt=_lease_ago()):
+            logger.warning("Job %s (%s) lost its worker, and is %s now.", job.pk, job.job_type, job.status)
+            if job.status == JobStatus.FAILED:
+                _report(job)
+    return ended
+
+
+def _report(job: Job) -> None:
+    about = {"job_type": job.job_type, "attempts": job.attempts, "worker": job.worker}
+    event_id = sentry.capture_message(GIVEN_UP, level="error", context=about)
+    Job.objects.filter(pk=job.pk).update(sentry_event_id=event_id or "")
 
 
 def _stranded() -> list[Job]:
