@@ -3,6 +3,7 @@
 import re
 import subprocess
 
+import kubernetes_validate
 import pytest
 import yaml
 from django.urls import resolve
@@ -114,6 +115,12 @@ def test_what_inhibits_and_what_is_inhibited_are_alerts():
         named = re.findall(r"(?<=[\"|])[A-Z]\w+(?=[\"|])", matchers)
         assert len(named) >= 2
         assert set(named) <= set(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service"])
+def test_kubernetes_knows_each_field_of_its_own_objects(kind):
+    """The operator's objects have schemas of their own."""
+    kubernetes_validate.validate(manifests("deployment.yaml")[kind], kubernetes_validate.latest_version(), strict=True)
 
 
 def test_the_operator_scrapes_the_pods_of_the_deployment_with_a_token():
