@@ -18,6 +18,7 @@ from automation.models import Job, JobStatus
 from automation.tasks import end_tasks, give_back, requeue
 from automation.transitions import DIED, end_lost_requests
 from observability import sentry
+from observability.correlation import bound
 from observability.tracking import transition
 
 logger = logging.getLogger(__name__)
@@ -34,8 +35,6 @@ def reap() -> int:
         if left := _left():
             end_tasks(DIED, *left)
         end_lost_requests()
-    if number:
-        logger.warning("Saw to %d jobs that dead workers had left.", number)
     return number
 
 
@@ -50,7 +49,7 @@ def _expired() -> list[Job]:
 
 
 def _end_attempt(job: Job) -> bool:
-    return give_back(job, DIED, heartbeat_at__lt=_lease_ago())
+    return _told(job, give_back(job, DIED, heartbeat_at__lt=_lease_ago()))
 
 
 def _stranded() -> list[Job]:
@@ -67,7 +66,7 @@ def _queue_again(job: Job) -> bool:
         mine = _cancel(job) if job.cancel_requested_at else _requeue(job)
         if mine:
             end_tasks(DIED, task_id)
-    return mine
+    return _told(job, mine)
 
 
 def _cancel(job: Job) -> bool:
@@ -78,6 +77,14 @@ def _requeue(job: Job) -> bool:
     same = Job.objects.filter(pk=job.pk, status=JobStatus.PENDING, task_id=job.task_id)
     if mine := bool(same.update(task_id=None)):
         requeue(job)
+    return mine
+
+
+def _told(job: Job, mine: bool) -> bool:
+    """Log what became of the job, when it was this pass that saw to it."""
+    if mine:
+        with bound(job_id=job.pk, request_id=job.request_id):
+            logger.warning("Job %s (%s) was left by a dead worker, and is %s now.", job.pk, job.job_type, job.status)
     return mine
 
 

@@ -23,7 +23,7 @@ from automation.admin import formats
 from automation.admin.base import Columns, History, ValueFilter
 from automation.admin.rows import AIRequestInline, StepInline
 from automation.errors import Failure
-from automation.models import AIRequest, Job, JobStatus
+from automation.models import AIRequest, AIRequestStatus, Job, JobStatus
 from automation.users import user_key
 from observability.conf import sentry_event_url
 
@@ -64,7 +64,7 @@ class StarterFilter(admin.SimpleListFilter):
 
 
 def with_sums(rows: QuerySet[Job]) -> QuerySet[Job]:
-    """Add what the AI requests of each job cost, used, and how many have no price."""
+    """Add what the AI requests of each job cost and used, how many still run, and how many have no price."""
 
     def of_requests(aggregate: Any) -> Subquery:
         requests = AIRequest.objects.filter(job=OuterRef("pk")).order_by().values("job")
@@ -72,7 +72,8 @@ def with_sums(rows: QuerySet[Job]) -> QuerySet[Job]:
 
     return rows.annotate(
         cost=of_requests(Sum("cost")),
-        unpriced=of_requests(Count("pk", filter=Q(cost=None))),
+        running=of_requests(Count("pk", filter=Q(status=AIRequestStatus.RUNNING))),
+        unpriced=of_requests(Count("pk", filter=Q(cost=None) & ~Q(status=AIRequestStatus.RUNNING))),
         tokens_in=of_requests(Sum("input_tokens")),
         tokens_out=of_requests(Sum("output_tokens")),
     )
@@ -104,10 +105,11 @@ class JobColumns(Columns):
         return formats.seconds((job.started_at - job.created_at).total_seconds() if job.started_at else None)
 
     @admin.display(description="AI cost")
-    def ai_cost(self, job: Summed) -> str | SafeString:
-        if not job.unpriced:
-            return formats.usd(job.cost)
-        return format_html("{} {}", formats.usd(job.cost), formats.warning(f"{job.unpriced} unpriced"))
+    def ai_cost(self, job: Summed) -> SafeString:
+        """With how many requests it lacks."""
+        unpriced = formats.warning(f"{job.unpriced} unpriced") if job.unpriced else ""
+        running = format_html('<span class="quiet">{} running</span>', job.running) if job.running else ""
+        return format_html("{} {} {}", formats.usd(job.cost), unpriced, running)
 
     @admin.display(description="tokens")
     def tokens(self, job: Summed) -> str:

@@ -109,6 +109,16 @@ def test_a_job_is_shown_with_what_it_cost_and_where_it_came_from(admin_client, u
     assert "{ &quot;page&quot;: &quot;ü&quot; }" in page
 
 
+def test_a_request_that_still_runs_is_not_called_unpriced(admin_client, job):
+    AIRequest.objects.create(job=job, model="claude", status="success", cost=Decimal("0.394"))
+    AIRequest.objects.create(job=job, model="claude")
+
+    for page in (JOBS, page_of(job)):
+        shown = text(admin_client.get(page))
+        assert "$0.3940 1 running" in shown
+        assert "unpriced" not in shown
+
+
 @pytest.mark.parametrize(
     ("template", "shown"),
     [
