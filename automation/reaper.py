@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 BATCH = 100  # jobs without a task that one pass sees to, the oldest first
 RECENT = timedelta(hours=1)  # since the end of a job, in which a task of it is looked for that still runs
 MONITOR = "automation-reaper"  # in Sentry
+GIVEN_UP = "A job has failed because its workers stopped without a word."
 
 
 def reap() -> int:
@@ -49,7 +50,22 @@ def _expired() -> list[Job]:
 
 
 def _end_attempt(job: Job) -> bool:
-    return _told(job, give_back(job, DIED, heartbeat_at__lt=_lease_ago()))
+    with sentry.isolated(), bound(job_id=job.pk, request_id=job.request_id, trace_id=job.trace_id):
+        if ended := give_back(job, DIED, heartbeat_at__lt=_lease_ago()):
+            _log(job)
+            if job.status == JobStatus.FAILED:
+                _report(job)
+    return ended
+
+
+def _log(job: Job) -> None:
+    logger.warning("Job %s (%s) lost its worker, and is %s now.", job.pk, job.job_type, job.status)
+
+
+def _report(job: Job) -> None:
+    about = {"job_type": job.job_type, "attempts": job.attempts, "worker": job.worker}
+    event_id = sentry.capture_message(GIVEN_UP, level="error", context=about)
+    Job.objects.filter(pk=job.pk).update(sentry_event_id=event_id or "")
 
 
 def _stranded() -> list[Job]:
@@ -66,7 +82,10 @@ def _queue_again(job: Job) -> bool:
         mine = _cancel(job) if job.cancel_requested_at else _requeue(job)
         if mine:
             end_tasks(DIED, task_id)
-    return _told(job, mine)
+    if mine:
+        with bound(job_id=job.pk, request_id=job.request_id):
+            _log(job)
+    return mine
 
 
 def _cancel(job: Job) -> bool:
@@ -77,14 +96,6 @@ def _requeue(job: Job) -> bool:
     same = Job.objects.filter(pk=job.pk, status=JobStatus.PENDING, task_id=job.task_id)
     if mine := bool(same.update(task_id=None)):
         requeue(job)
-    return mine
-
-
-def _told(job: Job, mine: bool) -> bool:
-    """Log what became of the job, when it was this pass that saw to it."""
-    if mine:
-        with bound(job_id=job.pk, request_id=job.request_id):
-            logger.warning("Job %s (%s) was left by a dead worker, and is %s now.", job.pk, job.job_type, job.status)
     return mine
 
 

@@ -127,7 +127,9 @@ def test_the_log_says_of_each_job_what_became_of_it_with_the_ids_that_lead_there
     name = job_type(lambda run: 42)
     with bound(request_id="b3f1"):
         once, twice, ended = (started(jobs.create_job(name, {})) for _ in range(3))
+        stranded = claimed(jobs.create_job(name, {}))
     Job.objects.filter(pk=twice.pk).update(attempts=2)
+    Job.objects.filter(pk=stranded.pk).update(created_at=timezone.now() - LONG_AGO)
     jobs.cancel_job(ended)
 
     with caplog.filtering(lambda record: vars(record).update(current()) or True):
@@ -136,8 +138,8 @@ def test_the_log_says_of_each_job_what_became_of_it_with_the_ids_that_lead_there
 
     told = [(r.job_id, r.request_id, r.getMessage()) for r in caplog.records if r.name == reaper.logger.name]
     assert sorted(told) == sorted(
-        (str(job.pk), "b3f1", f"Job {job.pk} ({name}) was left by a dead worker, and is {status} now.")
-        for job, status in ((once, "pending"), (twice, "failed"), (ended, "cancelled"))
+        (str(job.pk), "b3f1", f"Job {job.pk} ({name}) lost its worker, and is {status} now.")
+        for job, status in ((once, "pending"), (stranded, "pending"), (twice, "failed"), (ended, "cancelled"))
     )
 
 
