@@ -25,7 +25,7 @@ from automation.admin.rows import AIRequestInline, StepInline
 from automation.errors import Failure
 from automation.models import AIRequest, AIRequestStatus, Job, JobStatus
 from automation.users import user_key
-from observability.conf import sentry_event_url
+from observability.conf import sentry_event_url, sentry_trace_url
 
 ACTIVE = [JobStatus.PENDING, JobStatus.RUNNING]
 ENDED_BADLY = [JobStatus.FAILED, JobStatus.CANCELLED]
@@ -126,11 +126,13 @@ class JobColumns(Columns):
         """A link to all that this request started."""
         return _link(job.request_id, q=job.request_id) if job.request_id else formats.NONE
 
+    @admin.display(description="Sentry trace")
+    def trace(self, job: Job) -> str | SafeString:
+        return _in_sentry(sentry_trace_url(job.trace_id), job.trace_id)
+
     @admin.display(description="Sentry event")
     def event(self, job: Job) -> str | SafeString:
-        if url := sentry_event_url(job.sentry_event_id):
-            return format_html('<a href="{}">{}</a>', url, job.sentry_event_id)
-        return job.sentry_event_id or formats.NONE
+        return _in_sentry(sentry_event_url(job.sentry_event_id), job.sentry_event_id)
 
     @admin.display(description="first tried as")
     def before(self, job: Job) -> str | SafeString:
@@ -151,6 +153,10 @@ class JobColumns(Columns):
 
 def _link(label: object, **query: object) -> SafeString:
     return format_html('<a href="{}?{}">{}</a>', reverse("admin:automation_job_changelist"), urlencode(query), label)
+
+
+def _in_sentry(address: str, key: str) -> str | SafeString:
+    return format_html('<a href="{}">{}</a>', address, key) if address else key or formats.NONE
 
 
 def _page_link(key: UUID | None) -> str | SafeString:
@@ -185,7 +191,7 @@ class JobAdmin(JobColumns, History):
             {
                 "fields": [
                     ("starter", "of_request"),
-                    ("trace_id", "event"),
+                    ("trace", "event"),
                     ("id", "idempotency_key"),
                     ("before", "after"),
                 ]
@@ -207,6 +213,7 @@ class JobAdmin(JobColumns, History):
         "heartbeat",
         "starter",
         "of_request",
+        "trace",
         "event",
         "before",
         "after",

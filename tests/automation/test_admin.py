@@ -120,21 +120,29 @@ def test_a_request_that_still_runs_is_not_called_unpriced(admin_client, job):
 
 
 @pytest.mark.parametrize(
-    ("template", "shown"),
+    ("addresses", "trace", "event"),
     [
-        ("https://sentry.example.com/?query={event_id}", '<a href="https://sentry.example.com/?query=e1">e1</a>'),
-        ("", "e1"),
+        (
+            {
+                "SENTRY_TRACE_URL": "https://sentry.test/{trace_id}/",
+                "SENTRY_EVENT_URL": "https://sentry.test/?q={event_id}",
+            },
+            '<a href="https://sentry.test/c0ffee/">c0ffee</a>',
+            '<a href="https://sentry.test/?q=e1">e1</a>',
+        ),
+        ({}, "c0ffee", "e1"),
     ],
-    ids=["as a link", "where it is not known"],
+    ids=["as links", "where it is not known"],
 )
-def test_a_job_leads_to_its_trace_and_its_error_in_sentry(admin_client, job, settings, template, shown):
-    settings.OBSERVABILITY = settings.OBSERVABILITY | {"SENTRY_EVENT_URL": template}
+def test_a_job_leads_to_its_trace_and_its_error_in_sentry(admin_client, job, settings, addresses, trace, event):
+    settings.OBSERVABILITY = settings.OBSERVABILITY | addresses
     Job.objects.filter(pk=job.pk).update(trace_id="c0ffee", sentry_event_id="e1")
 
     page = admin_client.get(page_of(job))
 
-    assert "Trace id: c0ffee" in text(page)
-    assert f'<div class="readonly">{shown}</div>' in page.content.decode()
+    assert "Sentry trace: c0ffee" in text(page)
+    for shown in (trace, event):
+        assert f'<div class="readonly">{shown}</div>' in page.content.decode()
 
 
 def test_a_request_is_shown_with_why_it_failed_and_with_all_kinds_of_its_tokens(admin_client, job):
