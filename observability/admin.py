@@ -1,4 +1,4 @@
-"""The page "Observability › Metrics": the gauges, their history, every series; and prices of AI models of your own."""
+"""The page "Observability › Metrics", with history and every series; and prices of AI models of one's own."""
 
 from __future__ import annotations
 

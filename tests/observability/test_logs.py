@@ -264,3 +264,23 @@ chosen = [logging.getLogger(name).getEffectiveLevel() for name in ("", "shop", "
 print(json.dumps(chosen))
 """
     assert own_process(code) == [30, 10, 30]
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_secret_of_the_settings_or_of_the_environment_is_in_no_line(own_process, debug):
+    code = f"""
+import io, logging
+from observability.logs import formatter
+stream = io.StringIO()
+handler = logging.StreamHandler(stream)
+handler.setFormatter(formatter(debug={debug}))
+log = logging.getLogger("shop")
+log.addHandler(handler)
+secret = os.environ["SHOP_API_KEY"]
+log.error("Sent %s to %s.", secret, "useful", exc_info=ValueError(secret), extra={{"given": [secret, "useful"]}})
+print(json.dumps(stream.getvalue()))
+"""
+    told = own_process("import os\n" + code, SHOP_API_KEY='no "looks" at all')
+    assert "looks" not in told
+    assert "Sent [Filtered] to useful." in told
+    assert debug or json.loads(told)["given"] == ["[Filtered]", "useful"]

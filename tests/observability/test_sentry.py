@@ -147,6 +147,21 @@ def test_a_client_of_the_hosts_own_stays_as_it_is_and_gets_the_ids(own_process):
         assert own_process(HOSTS_OWN, **env) == [[True] * 3, True, [["the host's own", tags]]]
 
 
+LATER = """
+sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=Kept)
+sentry_sdk.add_breadcrumb(message="a", data={"session": "hunter2"})
+sentry.capture_message("hello")
+[event] = sent
+print(json.dumps([event["message"], event["breadcrumbs"]["values"][-1]["data"]]))
+"""
+
+
+def test_a_client_that_the_host_makes_later_is_the_one_that_sends(own_process):
+    start = HOSTS_OWN.partition("sentry_sdk.init")[0]
+    told = own_process(start + LATER, SENTRY_DSN="http://other@127.0.0.1:9/2")
+    assert told == ["hello", {"session": "[Filtered]"}]
+
+
 # What the process reports of itself
 
 CAPTURED = """
@@ -199,6 +214,34 @@ def test_only_services_that_are_named_get_the_trace(own_process, sentry, setting
     assert (b"sentry-trace: " in service.requests[0].lower()) is carried
     [mine] = sentry.wait("transaction")
     assert [span["op"] for span in mine["spans"]] == ["http.client"]
+
+
+STORED = """
+import os, redis, sqlalchemy
+from observability import sentry
+with sentry.transaction("mine", op="job"):
+    redis.Redis.from_url(os.environ["REDIS_URL"]).set("page:5", "hunter2")
+    with sqlalchemy.create_engine("sqlite://").connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT :number"), {"number": 5})
+        try:
+            connection.execute(sqlalchemy.text("SELECT nothing WHERE 1 = :any"), {"any": "hunter2"})
+        except sqlalchemy.exc.OperationalError as error:
+            sentry.capture_exception(error)
+print(json.dumps(True))
+"""
+
+
+def test_redis_and_sqlalchemy_are_spans_and_what_they_were_given_stays_here(own_process, sentry, environment):
+    own_process(STORED, **environment)
+    [mine] = sentry.wait("transaction")
+    assert [(span["op"], span["description"]) for span in mine["spans"]] == [
+        ("db.redis", "SET 'page:5' [Filtered]"),
+        ("db", "SELECT ?"),
+        ("db", "SELECT nothing WHERE 1 = ?"),
+    ]
+    [event] = sentry.wait("event")
+    assert "OperationalError) near" in exception(event)["value"]
+    assert "hunter2" not in json.dumps([mine, event])
 
 
 def test_exceptions_that_are_ignored_are_not_sent_nor_their_subclasses(own_process, sentry):
