@@ -1,7 +1,8 @@
 """gunicorn for this site; the environment changes it by HOST, PORT, WEB_CONCURRENCY, GUNICORN_LOG_LEVEL."""
 
+import logging
 import os
-from typing import Any
+from typing import Any, cast
 
 from environ import FileAwareEnv
 from gunicorn import glogging
@@ -11,11 +12,18 @@ from observability.logs import formatter
 LINE = formatter(debug=FileAwareEnv().bool("DEBUG", default=False))
 
 
+def name_request(record: logging.LogRecord) -> bool:
+    """Give a line about a request the id that the answer has."""
+    record.request_id = cast(Any, record.args).get("{x-request-id}o")
+    return True
+
+
 class Log(glogging.Logger):
     """gunicorn's, wherever that writes to, with lines in the form of the site's own."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
+        self.access_log.addFilter(name_request)
         for handler in (*self.error_log.handlers, *self.access_log.handlers):
             handler.setFormatter(LINE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -20,6 +20,8 @@ T = TypeVar("T")
 Event = dict[str, Any]
 # Arguments of a message are sent within it, where what is before them tells whether they are secrets, and not apart.
 ARGUMENT = "sentry.message.parameter"
+# Django's answer to a server that asks for the protocol "lifespan": uvicorn, who goes on without.
+NO_LIFESPAN = "Django can only handle ASGI/HTTP connections, not lifespan."
 SESSION_KEY = "_auth_user_id"  # django.contrib.auth.SESSION_KEY, without loading an app that may not be installed
 
 
@@ -73,9 +75,14 @@ def before_send(event: Event, hint: Any = None) -> Event:
 
 
 @or_nothing
-def before_transport(event: Event, hint: Any = None) -> Event:
-    """The same for our client, whose transport cleans what it sends."""
-    return trim(event)
+def before_transport(event: Event, hint: Any = None) -> Event | None:
+    """The same for our client, whose transport cleans what it sends, and who leaves out what is no error."""
+    return None if _declines_lifespan(hint or {}) else trim(event)
+
+
+def _declines_lifespan(hint: Mapping[str, Any]) -> bool:
+    _, error, _ = hint.get("exc_info") or (None, None, None)
+    return isinstance(error, ValueError) and str(error) == NO_LIFESPAN
 
 
 @or_nothing
