@@ -1,8 +1,7 @@
 """gunicorn for this site; the environment changes it by HOST, PORT, WEB_CONCURRENCY, GUNICORN_LOG_LEVEL."""
 
-import logging
 import os
-from typing import Any, cast
+from typing import Any
 
 from environ import FileAwareEnv
 from gunicorn import glogging
@@ -12,9 +11,9 @@ from observability.logs import formatter
 LINE = formatter(debug=FileAwareEnv().bool("DEBUG", default=False))
 
 
-def name_request(record: logging.LogRecord) -> bool:
-    """Give a line about a request the id that the answer has."""
-    record.request_id = cast(Any, record.args).get("{x-request-id}o")
+def name_request(record: Any) -> bool:
+    """Give a line about a request the id that its answer has."""
+    record.request_id = record.args.get("{x-request-id}o")
     return True
 
 

@@ -44,7 +44,8 @@ def test_each_error_in_the_log_of_a_server_leads_to_its_request(site, asgi):
 
 
 def test_a_line_of_gunicorns_access_log_leads_to_its_request(site):
-    with site(env=VIEWS | {"GUNICORN_CMD_ARGS": "--access-logfile -"}, workers=1, database=False, redis=False) as running:
+    env = VIEWS | {"GUNICORN_CMD_ARGS": "--access-logfile -"}
+    with site(env=env, workers=1, database=False, redis=False) as running:
         given = running.get("/ok", headers={"X-Request-ID": "release-27"}).headers["X-Request-ID"]
         made = running.get("/ok").headers["X-Request-ID"]
         eventually(lambda: len(of(running.lines(), logger="gunicorn.access")) >= 2, True)
