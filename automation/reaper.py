@@ -36,8 +36,6 @@ def reap() -> int:
         if left := _left():
             end_tasks(DIED, *left)
         end_lost_requests()
-    if number:
-        logger.warning("Saw to %d jobs that dead workers had left.", number)
     return number
 
 
@@ -54,10 +52,14 @@ def _expired() -> list[Job]:
 def _end_attempt(job: Job) -> bool:
     with sentry.isolated(), bound(job_id=job.pk, request_id=job.request_id, trace_id=job.trace_id):
         if ended := give_back(job, DIED, heartbeat_at__lt=_lease_ago()):
-            logger.warning("Job %s (%s) lost its worker, and is %s now.", job.pk, job.job_type, job.status)
+            _log(job)
             if job.status == JobStatus.FAILED:
                 _report(job)
     return ended
+
+
+def _log(job: Job) -> None:
+    logger.warning("Job %s (%s) lost its worker, and is %s now.", job.pk, job.job_type, job.status)
 
 
 def _report(job: Job) -> None:
@@ -80,6 +82,9 @@ def _queue_again(job: Job) -> bool:
         mine = _cancel(job) if job.cancel_requested_at else _requeue(job)
         if mine:
             end_tasks(DIED, task_id)
+    if mine:
+        with bound(job_id=job.pk, request_id=job.request_id):
+            _log(job)
     return mine
 
 

@@ -23,9 +23,9 @@ from automation.admin import formats
 from automation.admin.base import Columns, History, ValueFilter
 from automation.admin.rows import AIRequestInline, StepInline
 from automation.errors import Failure
-from automation.models import AIRequest, Job, JobStatus
+from automation.models import AIRequest, AIRequestStatus, Job, JobStatus
 from automation.users import user_key
-from observability.conf import sentry_event_url
+from observability.conf import sentry_event_url, sentry_trace_url
 
 ACTIVE = [JobStatus.PENDING, JobStatus.RUNNING]
 ENDED_BADLY = [JobStatus.FAILED, JobStatus.CANCELLED]
@@ -64,7 +64,7 @@ class StarterFilter(admin.SimpleListFilter):
 
 
 def with_sums(rows: QuerySet[Job]) -> QuerySet[Job]:
-    """Add what the AI requests of each job cost, used, and how many have no price."""
+    """Add what the AI requests of each job cost and used, how many still run, and how many have no price."""
 
     def of_requests(aggregate: Any) -> Subquery:
         requests = AIRequest.objects.filter(job=OuterRef("pk")).order_by().values("job")
@@ -72,7 +72,8 @@ def with_sums(rows: QuerySet[Job]) -> QuerySet[Job]:
 
     return rows.annotate(
         cost=of_requests(Sum("cost")),
-        unpriced=of_requests(Count("pk", filter=Q(cost=None))),
+        running=of_requests(Count("pk", filter=Q(status=AIRequestStatus.RUNNING))),
+        unpriced=of_requests(Count("pk", filter=Q(cost=None) & ~Q(status=AIRequestStatus.RUNNING))),
         tokens_in=of_requests(Sum("input_tokens")),
         tokens_out=of_requests(Sum("output_tokens")),
     )
@@ -104,10 +105,11 @@ class JobColumns(Columns):
         return formats.seconds((job.started_at - job.created_at).total_seconds() if job.started_at else None)
 
     @admin.display(description="AI cost")
-    def ai_cost(self, job: Summed) -> str | SafeString:
-        if not job.unpriced:
-            return formats.usd(job.cost)
-        return format_html("{} {}", formats.usd(job.cost), formats.warning(f"{job.unpriced} unpriced"))
+    def ai_cost(self, job: Summed) -> SafeString:
+        """With how many requests it lacks."""
+        unpriced = formats.warning(f"{job.unpriced} unpriced") if job.unpriced else ""
+        running = format_html('<span class="quiet">{} running</span>', job.running) if job.running else ""
+        return format_html("{} {} {}", formats.usd(job.cost), unpriced, running)
 
     @admin.display(description="tokens")
     def tokens(self, job: Summed) -> str:
@@ -124,11 +126,13 @@ class JobColumns(Columns):
         """A link to all that this request started."""
         return _link(job.request_id, q=job.request_id) if job.request_id else formats.NONE
 
+    @admin.display(description="Sentry trace")
+    def trace(self, job: Job) -> str | SafeString:
+        return _in_sentry(sentry_trace_url(job.trace_id), job.trace_id)
+
     @admin.display(description="Sentry event")
     def event(self, job: Job) -> str | SafeString:
-        if url := sentry_event_url(job.sentry_event_id):
-            return format_html('<a href="{}">{}</a>', url, job.sentry_event_id)
-        return job.sentry_event_id or formats.NONE
+        return _in_sentry(sentry_event_url(job.sentry_event_id), job.sentry_event_id)
 
     @admin.display(description="first tried as")
     def before(self, job: Job) -> str | SafeString:
@@ -149,6 +153,10 @@ class JobColumns(Columns):
 
 def _link(label: object, **query: object) -> SafeString:
     return format_html('<a href="{}?{}">{}</a>', reverse("admin:automation_job_changelist"), urlencode(query), label)
+
+
+def _in_sentry(address: str, key: str) -> str | SafeString:
+    return format_html('<a href="{}">{}</a>', address, key) if address else key or formats.NONE
 
 
 def _page_link(key: UUID | None) -> str | SafeString:
@@ -183,7 +191,7 @@ class JobAdmin(JobColumns, History):
             {
                 "fields": [
                     ("starter", "of_request"),
-                    ("trace_id", "event"),
+                    ("trace", "event"),
                     ("id", "idempotency_key"),
                     ("before", "after"),
                 ]
@@ -205,6 +213,7 @@ class JobAdmin(JobColumns, History):
         "heartbeat",
         "starter",
         "of_request",
+        "trace",
         "event",
         "before",
         "after",

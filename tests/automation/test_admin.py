@@ -109,22 +109,40 @@ def test_a_job_is_shown_with_what_it_cost_and_where_it_came_from(admin_client, u
     assert "{ &quot;page&quot;: &quot;ü&quot; }" in page
 
 
+def test_a_request_that_still_runs_is_not_called_unpriced(admin_client, job):
+    AIRequest.objects.create(job=job, model="claude", status="success", cost=Decimal("0.394"))
+    AIRequest.objects.create(job=job, model="claude")
+
+    for page in (JOBS, page_of(job)):
+        shown = text(admin_client.get(page))
+        assert "$0.3940 1 running" in shown
+        assert "unpriced" not in shown
+
+
 @pytest.mark.parametrize(
-    ("template", "shown"),
+    ("addresses", "trace", "event"),
     [
-        ("https://sentry.example.com/?query={event_id}", '<a href="https://sentry.example.com/?query=e1">e1</a>'),
-        ("", "e1"),
+        (
+            {
+                "SENTRY_TRACE_URL": "https://sentry.test/{trace_id}/",
+                "SENTRY_EVENT_URL": "https://sentry.test/?q={event_id}",
+            },
+            '<a href="https://sentry.test/c0ffee/">c0ffee</a>',
+            '<a href="https://sentry.test/?q=e1">e1</a>',
+        ),
+        ({}, "c0ffee", "e1"),
     ],
-    ids=["as a link", "where it is not known"],
+    ids=["as links", "where it is not known"],
 )
-def test_a_job_leads_to_its_trace_and_its_error_in_sentry(admin_client, job, settings, template, shown):
-    settings.OBSERVABILITY = settings.OBSERVABILITY | {"SENTRY_EVENT_URL": template}
+def test_a_job_leads_to_its_trace_and_its_error_in_sentry(admin_client, job, settings, addresses, trace, event):
+    settings.OBSERVABILITY = settings.OBSERVABILITY | addresses
     Job.objects.filter(pk=job.pk).update(trace_id="c0ffee", sentry_event_id="e1")
 
     page = admin_client.get(page_of(job))
 
-    assert "Trace id: c0ffee" in text(page)
-    assert f'<div class="readonly">{shown}</div>' in page.content.decode()
+    assert "Sentry trace: c0ffee" in text(page)
+    for shown in (trace, event):
+        assert f'<div class="readonly">{shown}</div>' in page.content.decode()
 
 
 def test_a_request_is_shown_with_why_it_failed_and_with_all_kinds_of_its_tokens(admin_client, job):
@@ -262,6 +280,12 @@ def test_jobs_are_filtered(admin_client, admin_user, user, job):
 )
 def test_a_filter_that_cannot_be_is_no_error(admin_client, job, query):
     assert admin_client.get(JOBS, query, follow=True).status_code == 200
+
+
+@pytest.mark.parametrize("address", [JOBS, STEPS, REQUESTS])
+def test_a_list_is_asked_for_nothing_but_its_filters(admin_client, address):
+    for query in ({"error__contains": "x"}, {"status__regex": "x"}, {"payload__contains": "x"}, {"job__error": "x"}):
+        assert admin_client.get(address, query).status_code == 400
 
 
 def test_the_models_that_were_asked_can_be_chosen_from(admin_client):
