@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from observability import access, correlation, known
 from observability.conf import get_conf
+from observability.logs.filters import IDS
 from observability.scrubbing import FILTERED, Scrubber
 
 from .sdk import active, harmless
@@ -65,7 +66,14 @@ def trim(event: Event) -> Event:
     event = _with_allowed_user(event)
     if log := event.get("logentry"):
         event["logentry"] = {name: part for name, part in log.items() if name != "params"}
+    if extra := event.get("extra"):
+        event["extra"] = _that_hold(extra)
     return event
+
+
+def _that_hold(data: Mapping[str, Any]) -> Event:
+    """What a log record carries, without the ids that are on it as None, so that a format may name them."""
+    return {name: value for name, value in data.items() if value is not None or name not in IDS}
 
 
 @or_nothing
@@ -86,10 +94,16 @@ def _declines_lifespan(hint: Mapping[str, Any]) -> bool:
 
 
 @or_nothing
+def before_breadcrumb(crumb: Event, hint: Any = None) -> Event:
+    """What is kept of a log record or call, in case that an error follows."""
+    return crumb | {"data": _that_hold(crumb["data"])} if crumb.get("data") else crumb
+
+
+@or_nothing
 def before_send_log(log: Event, hint: Any = None) -> Event:
     """A log line or metric, with the ids that hold."""
     given = {name: value for name, value in log.get("attributes", {}).items() if not name.startswith(ARGUMENT)}
-    return log | {"attributes": {**correlation.ids.get(), **given}}
+    return log | {"attributes": {**correlation.ids.get(), **_that_hold(given)}}
 
 
 def _with_allowed_user(event: Event) -> Event:

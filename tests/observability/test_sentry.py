@@ -211,6 +211,30 @@ def test_what_is_captured_by_hand_has_its_context_and_gives_its_id(own_process, 
     assert [span["description"] for span in mine["spans"]] == ["part"]
 
 
+LOGGED = """
+import logging
+from observability.correlation import bound
+
+with bound(request_id="r1"):
+    logging.getLogger("shop").info("One.")
+    logging.getLogger("shop").error("Two.", extra={"job_id": "its own", "order": None})
+print(json.dumps(True))
+"""
+
+
+def test_what_is_logged_comes_without_the_ids_that_do_not_hold(own_process, sentry, environment):
+    assert own_process(LOGGED, **environment | {"DJANGO_SETTINGS_MODULE": "tests.observability.sentry_settings"})
+    [event] = sentry.wait("event")
+    [batch] = sentry.wait("log")
+    [crumb] = [crumb for crumb in event["breadcrumbs"]["values"] if crumb["message"] == "One."]
+    [one, two] = [line["attributes"] for line in batch["items"] if line["body"] in ("One.", "Two.")]
+    assert {"job_id", "step"} & {*crumb["data"], *one} == set()
+    assert "step" not in {*event["extra"], *two}
+    assert (one["request_id"]["value"], two["job_id"]["value"]) == ("r1", "its own")
+    assert event["extra"]["job_id"] == "its own"
+    assert "order" in event["extra"]
+
+
 ODD_CONTEXTS = """
 from observability import sentry
 ids = [sentry.capture_message("a", context=odd) for odd in ("text", ["list"], {1: "one"}, {"user_id": object()})]
