@@ -16,8 +16,8 @@ MAX_EXTRAS = 32_768  # about so many characters for all else that a record carri
 MAX_DEPTH, MAX_ITEMS = 6, 100
 LEAST = 8  # characters that each value takes, however short it is
 
-# The attributes of every record, and Django's request, which has been told of in the message.
-STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "request"}
+# The attributes of every record, Django's request, which has been told of in the message, and uvicorn's message again.
+STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "request", "color_message"}
 
 
 def cut(text: str, limit: int = MAX_TEXT) -> str:

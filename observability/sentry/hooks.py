@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from observability import access, correlation, known
 from observability.conf import get_conf
+from observability.logs.filters import IDS
 from observability.scrubbing import FILTERED, Scrubber
 
 from .sdk import active, harmless
@@ -20,6 +21,8 @@ T = TypeVar("T")
 Event = dict[str, Any]
 # Arguments of a message are sent within it, where what is before them tells whether they are secrets, and not apart.
 ARGUMENT = "sentry.message.parameter"
+# Django's answer to a server that asks for the protocol "lifespan": uvicorn, who goes on without.
+NO_LIFESPAN = "Django can only handle ASGI/HTTP connections, not lifespan."
 SESSION_KEY = "_auth_user_id"  # django.contrib.auth.SESSION_KEY, without loading an app that may not be installed
 
 
@@ -63,7 +66,14 @@ def trim(event: Event) -> Event:
     event = _with_allowed_user(event)
     if log := event.get("logentry"):
         event["logentry"] = {name: part for name, part in log.items() if name != "params"}
+    if extra := event.get("extra"):
+        event["extra"] = _that_hold(extra)
     return event
+
+
+def _that_hold(data: Mapping[str, Any]) -> Event:
+    """What a log record carries, without the ids that are on it as None, so that a format may name them."""
+    return {name: value for name, value in data.items() if value is not None or name not in IDS}
 
 
 @or_nothing
@@ -73,16 +83,27 @@ def before_send(event: Event, hint: Any = None) -> Event:
 
 
 @or_nothing
-def before_transport(event: Event, hint: Any = None) -> Event:
-    """The same for our client, whose transport cleans what it sends."""
-    return trim(event)
+def before_transport(event: Event, hint: Any = None) -> Event | None:
+    """The same for our client, whose transport cleans what it sends, and who leaves out what is no error."""
+    return None if _declines_lifespan(hint or {}) else trim(event)
+
+
+def _declines_lifespan(hint: Mapping[str, Any]) -> bool:
+    _, error, _ = hint.get("exc_info") or (None, None, None)
+    return isinstance(error, ValueError) and str(error) == NO_LIFESPAN
+
+
+@or_nothing
+def before_breadcrumb(crumb: Event, hint: Any = None) -> Event:
+    """What is kept of a log record or call, in case that an error follows."""
+    return crumb | {"data": _that_hold(crumb["data"])} if crumb.get("data") else crumb
 
 
 @or_nothing
 def before_send_log(log: Event, hint: Any = None) -> Event:
     """A log line or metric, with the ids that hold."""
     given = {name: value for name, value in log.get("attributes", {}).items() if not name.startswith(ARGUMENT)}
-    return log | {"attributes": {**correlation.ids.get(), **given}}
+    return log | {"attributes": {**correlation.ids.get(), **_that_hold(given)}}
 
 
 def _with_allowed_user(event: Event) -> Event:

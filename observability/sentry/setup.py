@@ -87,6 +87,7 @@ def options(conf: Conf) -> dict[str, Any]:
         "event_scrubber": EventScrubber(denylist=[], send_default_pii=True),  # finds nothing; ours looks everywhere
         "before_send": hooks.before_transport,
         "before_send_transaction": hooks.before_transport,
+        "before_breadcrumb": hooks.before_breadcrumb,
         "before_send_log": hooks.before_send_log,
         "before_send_metric": hooks.before_send_log,
         "shutdown_timeout": shutdown.FLUSH_SECONDS,

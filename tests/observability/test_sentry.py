@@ -67,6 +67,23 @@ def test_a_mistake_of_who_calls_a_command_is_no_event(deployment, sentry):
     assert sentry.wait("event", number=0) == []
 
 
+STARTED = """
+import asyncio
+from django.core.asgi import get_asgi_application
+from observability.sentry import capture_message
+try:
+    asyncio.run(get_asgi_application()({"type": "lifespan"}, None, None))
+except ValueError:  # so says Django, and uvicorn goes on without
+    capture_message("started")
+"""
+
+
+def test_the_start_of_a_server_that_asks_for_the_protocol_lifespan_is_no_error(deployment, sentry):
+    assert deployment.manage("shell", "-c", STARTED).returncode == 0
+    [event] = sentry.wait("event")
+    assert event["message"] == "started"
+
+
 RECEIVER = """
 from django.dispatch import Signal
 from observability.signals import job_finished
@@ -192,6 +209,42 @@ def test_what_is_captured_by_hand_has_its_context_and_gives_its_id(own_process, 
     [mine] = sentry.wait("transaction")
     assert mine["transaction"] == "mine"
     assert [span["description"] for span in mine["spans"]] == ["part"]
+
+
+LOGGED = """
+import logging
+from observability.correlation import bound
+
+with bound(request_id="r1"):
+    logging.getLogger("shop").info("One.")
+    logging.getLogger("shop").error("Two.", extra={"job_id": "its own", "order": None})
+print(json.dumps(True))
+"""
+
+
+def test_what_is_logged_comes_without_the_ids_that_do_not_hold(own_process, sentry, environment):
+    assert own_process(LOGGED, **environment | {"DJANGO_SETTINGS_MODULE": "tests.observability.sentry_settings"})
+    [event] = sentry.wait("event")
+    [batch] = sentry.wait("log")
+    [crumb] = [crumb for crumb in event["breadcrumbs"]["values"] if crumb["message"] == "One."]
+    [one, two] = [line["attributes"] for line in batch["items"] if line["body"] in ("One.", "Two.")]
+    assert {"job_id", "step"} & {*crumb["data"], *one} == set()
+    assert "step" not in {*event["extra"], *two}
+    assert (one["request_id"]["value"], two["job_id"]["value"]) == ("r1", "its own")
+    assert event["extra"]["job_id"] == "its own"
+    assert "order" in event["extra"]
+
+
+ODD_CONTEXTS = """
+from observability import sentry
+ids = [sentry.capture_message("a", context=odd) for odd in ("text", ["list"], {1: "one"}, {"user_id": object()})]
+print(json.dumps([ids, sentry.capture_exception(ValueError("b"), context=7)]))
+"""
+
+
+def test_what_is_captured_with_an_odd_context_is_sent_all_the_same(own_process, sentry, environment):
+    ids, last = own_process(ODD_CONTEXTS, **environment)
+    assert [event["event_id"] for event in sentry.wait("event", number=5)] == [*ids, last]
 
 
 CALLED = """
