@@ -29,7 +29,7 @@ REACH = timedelta(days=200)  # back to which days are summed: twice the longest 
 SETTLED = timedelta(hours=1)  # after the end of a day, for rows that are being inserted
 AT_ONCE = 5  # days that one pass sums
 COSTLIEST = 10  # jobs
-BATCH = 1000  # jobs that one statement looks up
+BATCH = 250  # jobs that one statement looks up: for many more PostgreSQL would read all
 ACTIVE = (JobStatus.PENDING, JobStatus.RUNNING)
 
 DIMENSIONS = ("model", "step", "job_type", "outcome", "user", "job", "no_price", "no_usage")
@@ -221,7 +221,7 @@ def _sum_by_jobs(found: list[tuple[Key, Sums]]) -> Iterator[tuple[Key, Sums]]:
         by[day, "job_type", job.job_type if job else ""].append(sums)
         by[day, "outcome", job.status if job else ""].append(sums)
         by[day, "user", str(job.started_by_id or "") if job else ""].append(sums)
-    yield from ((key, add(them)) for key, them in by.items())
+    yield from ((key, replace(add(them), first=key[0], last=key[0])) for key, them in by.items())
 
 
 def _of_job(job: Job, sums: Sums, first: date | None) -> Sums:

@@ -136,7 +136,7 @@ def addresses(user, job):
     ):
         yield "/admin/automation/airequest/", query
     yield f"/admin/automation/airequest/{AIRequest.objects.first().pk}/change/", {}
-    yield "/admin/automation/spend/", {"range": "7d"}
+    yield "/admin/automation/spend/", {"range": "today"}
 
 
 def rows_read(statement):
