@@ -1,32 +1,19 @@
-"""The page "Observability › Metrics": the gauges now, and every series; and prices of AI models of one's own."""
+"""The page "Observability › Metrics": now, history, every series; and prices of AI models of one's own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
-from prometheus_client.metrics import MetricWrapperBase
+from django.urls import path
+from django.views.decorators.http import require_safe
 
-from . import exposition, metrics, sources
-from .conf import get_conf, prometheus_url
 from .models import Metric, ModelPrice
-
-ROWS = 100  # shown at once, unless all are asked for
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One gauge, large; ``value`` is an en dash while nobody knows it."""
-
-    title: str
-    value: str
-    note: str
-    up: bool | None  # None: not read from a service
-
+from .pages import metrics
+from .sharing import Busy, scrapes
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Metric]
@@ -49,54 +36,33 @@ class MetricAdmin(Base):
         return False
 
     def get_urls(self) -> list[Any]:
-        return [url for url in super().get_urls() if str(getattr(url, "name", "")).endswith("_changelist")]
+        kept = [url for url in super().get_urls() if str(getattr(url, "name", "")).endswith("_changelist")]
+        view = require_safe(self.admin_site.admin_view(self.data_view))
+        return [*kept, path("data/", view, name="observability_metric_data")]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """The page; ``?q=`` filters the series by name or label, ``?all=1`` shows all of them."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = self.admin_site.each_context(request) | _context(request) | (extra_context or {})
+        """The page; ``?range=`` chooses the time, ``?q=`` filters the series, ``?rows=`` shows more of them."""
+        self._check(request)
+        context = self._site_context(request) | metrics.context(request, metrics.take()) | (extra_context or {})
         return TemplateResponse(request, "admin/observability/metric/change_list.html", context)
 
+    def data_view(self, request: HttpRequest) -> HttpResponse:
+        """The same as JSON, for the script that keeps an open page up to date."""
+        self._check(request)
+        request.current_app = self.admin_site.name
+        try:
+            reading = scrapes.share("page", metrics.take)
+        except Busy:
+            return HttpResponse(status=503, headers={"Retry-After": "1"})
+        return JsonResponse(metrics.data(request, reading))
 
-def _context(request: HttpRequest) -> dict[str, Any]:
-    answers = sources.ask()
-    families = exposition.snapshot(answers=answers)
-    query = request.GET.get("q", "").strip()
-    rows = list(exposition.to_rows(families))
-    found = [row for row in rows if query.lower() in f"{row.name}{{{row.labels}}}".lower()]
-    return {
-        "title": "Metrics",
-        "opts": Metric._meta,
-        "tiles": [_tile(title, metric, families, answers) for title, metric in GAUGES.items()],
-        "enabled": get_conf().METRICS_ENABLED,
-        "prometheus_url": prometheus_url(),
-        "query": query,
-        "total": len(rows),
-        "found": len(found),
-        "rows": found if "all" in request.GET else found[:ROWS],
-    }
+    def _check(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
 
-
-GAUGES = {
-    "Active users": metrics.active_users,
-    "Active jobs": metrics.active_jobs,
-    "Database connections": metrics.database_connections,
-}
-
-
-def _tile(title: str, metric: MetricWrapperBase, families: exposition.Snapshot, answers: sources.Answers) -> Tile:
-    family = next((family for family in families if family.name == metric._name), None)
-    value = exposition.human_number(family.samples[0].value) if family else "–"
-    service = sources.service_of(metric)
-    if family and not isinstance(family, sources.SourceFamily):
-        return Tile(title, value, "set by the application", None)
-    if service is None:
-        return Tile(title, value, "not known here", None)
-    answer = answers[service]
-    up = answer.value is not None and not answer.value[1]
-    milliseconds = f"{answer.seconds * 1000:,.0f} ms"
-    return Tile(title, value, f"{service} {'answered in' if up else 'failed after'} {milliseconds}", up)
+    def _site_context(self, request: HttpRequest) -> dict[str, Any]:
+        request.current_app = self.admin_site.name
+        return self.admin_site.each_context(request) | {"title": "Metrics", "opts": Metric._meta}
 
 
 @admin.register(ModelPrice)

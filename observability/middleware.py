@@ -20,6 +20,7 @@ from django.http.response import HttpResponseBase
 
 from . import activity, exemplars, metrics, store, streams
 from .conf import get_conf
+from .history import keeper
 from .labels import CLIENT_CLOSED, UNMATCHED
 from .labels import method as method_label
 
@@ -230,6 +231,7 @@ _recorders: dict[tuple[str | None, str | None, int], Recorder] = {}
 def recorder_for(method: str | None, route: str | None, status: int) -> Recorder:
     """A recorder, kept unless its series are past their cap: then each request counts as refused."""
     recorder = Recorder(method_label(method), endpoint(route), status)
+    keeper.start()
     has_room = all(metrics.find(metric, *values) is not None for metric, *values in _series_of(recorder))
     if has_room and method == recorder.labels[0]:
         _recorders[method, route, status] = recorder

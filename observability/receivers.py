@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
+from .history import keeper
 from .metrics import MetricsCollector
 from .spend.price import admin_prices
 
@@ -17,6 +18,7 @@ def _given(**values: Any) -> dict[str, Any]:
 
 def record_job_started(*, job_type: str, queue_wait: float | None = None, **kwargs: object) -> None:
     """``job_started``"""
+    keeper.start()
     if queue_wait is not None:
         MetricsCollector.record_queue_wait(job_type, queue_wait)
 

@@ -1,0 +1,81 @@
+"""What other apps add to the page: tables below those of jobs, and where a label's value leads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+
+
+@dataclass(frozen=True)
+class Column:
+    """``kind``: "text", "number" (aligned at the end), or "meter" (a number and its share as a bar)."""
+
+    title: str
+    kind: str = "text"
+    sortable: bool = False
+    secondary: bool = False  # left out where there is little room
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a table shows at one place; ``text`` is escaped unless it is safe."""
+
+    text: str
+    url: str = ""
+    sort: float | None = None
+    share: float | None = None  # 0 to 1, of a meter
+    bad: bool = False
+    prefix: str = ""  # small, before the text
+
+    @property
+    def percent(self) -> str:
+        """The length of a meter."""
+        return f"{(self.share or 0) * 100:.1f}%"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a page."""
+
+    id: str
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    empty: str = "Nothing in this range."
+    wide: bool = False
+
+    @property
+    def cells(self) -> list[list[tuple[Column, Cell]]]:
+        """The rows, each cell with its column."""
+        return [list(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+MakeTable = Callable[[HttpRequest], Table | None]
+MakeUrl = Callable[[HttpRequest, str], str]
+
+_tables: dict[str, MakeTable] = {}
+_links: dict[str, MakeUrl] = {}
+
+
+def add_table(name: str, make: MakeTable) -> None:
+    """Show a table below those of jobs and steps; ``make`` gives None to whoever may not see it."""
+    _tables[name] = make
+
+
+def link_label(label: str, make: MakeUrl) -> None:
+    """Lead from each value of a label, such as ``job_type``, to a page; ``make`` may give an empty address."""
+    _links[label] = make
+
+
+def tables(request: HttpRequest) -> list[Table]:
+    """What was added, as far as this person may see it."""
+    made = [make(request) for make in _tables.values()]
+    return [table for table in made if table is not None]
+
+
+def url_of(request: HttpRequest, label: str, value: str) -> str:
+    """Where a label's value leads, or an empty string."""
+    make = _links.get(label)
+    return make(request, value) if make else ""
