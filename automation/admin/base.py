@@ -43,14 +43,8 @@ class Columns:
         return formats.error(row.error)
 
     @admin.display(description="status")
-    def state_and_problem(self, row: Any) -> SafeString:
-        return self._with_error(row, row.error)
-
-    @admin.display(description="status")
     def state_in_short(self, row: Any) -> SafeString:
-        return self._with_error(row, Truncator(row.error).chars(SHORT))
-
-    def _with_error(self, row: Any, error: str) -> SafeString:
+        error = Truncator(row.error).chars(SHORT)
         return format_html("{}{}", self.state(row), formats.error(error) if error else "")
 
     @admin.display(description="took")

@@ -8,6 +8,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import is_aware, localtime
 
+from automation.models import AIRequest, AIRequestStatus, PriceSource
+
 NONE = "–"
 LONGEST = 100_000  # characters of a text that a page shows
 OPEN = 2000  # characters up to which a text is shown at once
@@ -45,8 +47,17 @@ def usd(cost: Any) -> str:
     return NONE if cost is None else f"${cost:,.4f}"
 
 
-def count(number: int) -> str:
-    return f"{number:,}"
+def price(row: AIRequest) -> str | SafeString:
+    """Return what a request cost, or why nobody knows."""
+    if row.status == AIRequestStatus.RUNNING:
+        return NONE
+    if row.cost is None:
+        return warning("tokens unknown" if row.price_source == PriceSource.NO_USAGE else "no price")
+    return usd(row.cost)
+
+
+def count(number: int | None) -> str:
+    return NONE if number is None else f"{number:,}"
 
 
 def parts(number: int, **of_them: int) -> SafeString:
