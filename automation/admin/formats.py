@@ -9,24 +9,13 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import is_aware, localtime
 
 from automation.models import AIRequest, AIRequestStatus, PriceSource
+from observability.pages import formats
 
-NONE = "–"
+NONE = formats.NONE
+seconds = formats.seconds
 LONGEST = 100_000  # characters of a text that a page shows
 OPEN = 2000  # characters up to which a text is shown at once
 ICONS = {"pending": "○", "running": "●", "success": "✓", "cancelled": "⊘"}  # everything else went wrong
-
-
-def seconds(value: float | None) -> str:
-    """Return a duration as `37 ms`, `9.80 s`, `14.8 s`, `3 min 05 s` or `1 h 21 min`."""
-    if value is None:
-        return NONE
-    if value < 0.9995:
-        return f"{value * 1000:.0f} ms"
-    if value < 59.95:
-        return f"{value:.{2 if value < 9.995 else 1}f} s"
-    if value < 3599.5:
-        return "{} min {:02} s".format(*divmod(round(value), 60))
-    return "{} h {:02} min".format(*divmod(round(value / 60), 60))
 
 
 def unbroken(*parts: str) -> SafeString:

@@ -100,9 +100,10 @@ def _reason(error: BaseException | None) -> str:
     return str(error) if isinstance(error, Unusable) else "did not answer"
 
 
-def prometheus_name() -> str:
-    """Host and port of the Prometheus server, without a password that its address may carry."""
-    return urlsplit(prometheus_url()).netloc.rpartition("@")[2]
+def prometheus_link() -> str:
+    """The address of the Prometheus server, without a password that it may carry."""
+    parts = urlsplit(prometheus_url())
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _read(source: Source, span: Range, now: float, problem: str) -> History:

@@ -43,16 +43,16 @@ def _in_tests() -> bool:
 
 def _repeat() -> None:
     while True:
+        _probe.start()  # at once: what a new site counts first should be seen as added
         sleep(ring.FINE.step - time() % ring.FINE.step + DELAY)
-        _probe.start()
 
 
-def keep() -> None:
-    """Take the samples that are due."""
+def keep(now: float) -> None:
+    """Take the samples that are due at a moment, in seconds since the epoch."""
     backend = ring.backend()
     if backend is None:
         return
-    now, instance = time(), ring.instance()
+    instance = ring.instance()
     if not backend.claim(ring.FINE, instance, ring.FINE.slot(now)):
         return
     due = [tier for tier in ring.TIERS[1:] if backend.claim(tier, instance, tier.slot(now))]
@@ -63,7 +63,7 @@ def keep() -> None:
 
 def _keep_quietly() -> None:
     try:
-        keep()
+        keep(time())
     except Exception as error:
         warn("history", "Samples cannot be kept: %r", error)
 

@@ -54,7 +54,8 @@ class Prometheus:
         at = start + grid.step
         if at not in counters or start > self.now:
             return None
-        return Step(min(grid.step, max(self.now - start, 1)), counters[at], gauges.get(at, {}))
+        seconds = grid.step if grid.step < WINDOW else min(grid.step, max(self.now - start, 1))
+        return Step(seconds, counters[at], gauges.get(at, {}))
 
     def increase(self, wanted: Wanted, begin: float, end: float) -> Step | None:
         """What was added from a moment to another."""

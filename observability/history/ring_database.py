@@ -8,6 +8,8 @@ from observability.models import HistorySample
 
 from .ring import Row, Tier
 
+AT_ONCE = 100  # rows too many that one write removes
+
 
 def claim(tier: Tier, instance: str, slot: int) -> bool:
     """Whether nobody has this sample yet."""
@@ -20,9 +22,8 @@ def write(tier: Tier, row: Row) -> None:
     HistorySample.objects.bulk_create([sample], ignore_conflicts=True)
     of_tier = HistorySample.objects.filter(tier=tier.name)
     of_tier.filter(slot__lte=row.slot - tier.seconds // tier.step).delete()
-    too_much = of_tier.order_by("-slot").values_list("slot", flat=True)[tier.most : tier.most + 1]
-    for slot in too_much:
-        of_tier.filter(slot__lte=slot).delete()
+    too_much = of_tier.order_by("-slot", "-pk").values_list("pk", flat=True)[tier.most : tier.most + AT_ONCE]
+    HistorySample.objects.filter(pk__in=list(too_much)).delete()
 
 
 def read(tier: Tier, since: int) -> Sequence[Row]:

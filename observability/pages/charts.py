@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -82,7 +82,7 @@ class Chart:
 
     def as_json(self) -> dict[str, Any]:
         """For the script that draws."""
-        return asdict(self) | {"empty": self.empty}
+        return vars(self) | {"lines": [vars(line) for line in self.lines], "empty": self.empty}
 
 
 def last(values: Points) -> float | None:
@@ -108,19 +108,20 @@ class _Points:
     def __init__(self, history: History) -> None:
         self.history = history
         grid, span = history.grid, history.range
-        self.groups = list(_groups(history.steps, span.point // span.step))
-        self.points = [fold(group) for group in self.groups]
+        self.points = [fold(group) for group in _groups(history.steps, span.point // span.step)]
         self.times = [min(start + span.point, int(history.now)) for start in range(grid.start, grid.end, span.point)]
         self.bars = [fold(group) for group in _groups(history.steps, span.bar // span.step)]
         self.bar_times = list(range(grid.start, grid.end, span.bar))
 
     def of(self, value: Callable[[Step], float | None]) -> list[float | None]:
         """A number of each point."""
-        return [value(point) if point else None for point in self.points]
+        return [value(point) if point else None for point in _steady(self.points, self.history.range.point)]
 
     def worst(self, value: Callable[[Step], float | None]) -> list[float | None]:
         """The greatest among the steps of each point: a long point would hide a spike."""
-        return [max(_known(value, group), default=None) for group in self.groups]
+        span = self.history.range
+        steps = _steady(self.history.steps, span.step)
+        return [max(_known(value, group), default=None) for group in _groups(steps, span.point // span.step)]
 
     def line_chart(self, name: str, title: str, unit: str, form: str, lines: Sequence[Line], summary: str) -> Chart:
         """A chart over the range's time."""
@@ -140,12 +141,21 @@ class _Points:
 
 
 NOTHING = "Nothing recorded yet."
+NEVER = Step(0.0, {}, {})
 
 
 def _groups(steps: Sequence[Step | None], size: int) -> Iterable[list[Step | None]]:
     rest = iter(steps)
     while group := list(islice(rest, size)):
         yield group
+
+
+def _steady(steps: Sequence[Step | None], seconds: int) -> list[Step | None]:
+    """What is under way counts together with what was before, until half of its time is over: else it would jump."""
+    newest = max((at for at, step in enumerate(steps) if step), default=0)
+    if not newest or (steps[newest] or NEVER).seconds >= seconds / 2:
+        return list(steps)
+    return [*steps[:newest], fold(steps[newest - 1 : newest + 1]), *steps[newest + 1 :]]
 
 
 def _known(value: Callable[[Step], float | None], steps: Iterable[Step | None]) -> list[float]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from time import time
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -16,9 +16,9 @@ from django.utils import timezone
 from prometheus_client.metrics import MetricWrapperBase
 
 from observability import exposition, metrics, sources
-from observability.conf import get_conf, prometheus_url
+from observability.conf import get_conf
 from observability.history import RANGES, read
-from observability.history.door import prometheus_name
+from observability.history.door import prometheus_link
 
 from . import charts, formats, now, sections, tables
 
@@ -53,21 +53,25 @@ def context(request: HttpRequest, reading: Reading) -> dict[str, Any]:
     spent = next((chart for chart in drawn if chart.id == "spend"), None)
     return {
         "enabled": get_conf().METRICS_ENABLED,
-        "prometheus_url": prometheus_url(),
+        "prometheus_url": prometheus_link(),
         "json_url": _json_url(),
         "ranges": [(one, _query(request, range=one.name)) for one in RANGES.values()],
         "range": span,
         "at": reading.at,
         "read_at": formats.clock(reading.at),
         "gauges": now.gauges(reading.families, reading.answers, history),
-        "lately": now.lately(history, jobs=has_jobs, spend=charts.last(spent.lines[0].values) if spent else None),
+        "lately": now.lately(
+            history,
+            jobs=has_jobs,
+            failed_url=sections.url_of(request, "jobs"),
+            spend=charts.last(spent.lines[0].values) if spent else None,
+        ),
         "history": history,
-        "prometheus": prometheus_name(),
+        "prometheus": urlsplit(prometheus_link()).netloc,
         "configured": bool(get_conf().PROMETHEUS_URL),
         "zone": timezone.get_current_timezone_name(),
         "charts": drawn,
         "nothing": all(chart.empty for chart in drawn),
-        "series_count": sum(len(family.samples) for family in reading.families),
         "endpoint_tables": tables.endpoints(history.details),
         "job_tables": [*tables.jobs(request, history.details), *sections.tables(request)] if has_jobs else [],
         **_series(request, reading.families),

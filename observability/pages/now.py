@@ -81,11 +81,11 @@ def _last_value(metric: MetricWrapperBase, history: History) -> str:
     return ""
 
 
-def lately(history: History, *, jobs: bool, spend: float | None) -> list[Tile]:
+def lately(history: History, *, jobs: bool, failed_url: str, spend: float | None) -> list[Tile]:
     """The last minutes: requests, errors, times; of the whole range jobs that failed, of today the spend."""
     tiles = [_requests(history), _errors(history), _durations(history)]
     if jobs:
-        tiles.append(_jobs(history))
+        tiles.append(_jobs(history, failed_url))
     if spend is not None:
         tiles.append(Tile("AI spend today", formats.usd(spend), note="USD since 00:00"))
     return tiles
@@ -113,7 +113,7 @@ def _durations(history: History) -> Tile:
     return Tile("Response time p95", number, unit and f" {unit}", note)
 
 
-def _jobs(history: History) -> Tile:
+def _jobs(history: History, url: str) -> Tile:
     results = history.details.counters.get("automation_job_results_total", {}) if history.details else {}
     ended = sum(results.values())
     failed = sum(value for (_, status), value in results.items() if status == "failed")
@@ -122,4 +122,4 @@ def _jobs(history: History) -> Tile:
             "Jobs failed", "0" if history.details else formats.NONE, " of 0", f"none ended in {history.range.short}"
         )
     note = f"{formats.percent(failed / ended)} in {history.range.short}"
-    return Tile("Jobs failed", formats.count(failed), f" of {formats.count(ended)}", note)
+    return Tile("Jobs failed", formats.count(failed), f" of {formats.count(ended)}", note, url=url, link="the latest")

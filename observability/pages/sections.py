@@ -1,4 +1,4 @@
-"""What other apps add to the page: tables below those of jobs, and where a label's value leads."""
+"""What other apps add to the page: tables below those of jobs, and where the names of jobs and steps lead."""
 
 from __future__ import annotations
 
@@ -64,9 +64,12 @@ def add_table(name: str, make: MakeTable) -> None:
     _tables[name] = make
 
 
-def link_label(label: str, make: MakeUrl) -> None:
-    """Lead from each value of a label, such as ``job_type``, to a page; ``make`` may give an empty address."""
-    _links[label] = make
+def link(what: str, make: MakeUrl) -> None:
+    """Lead from each ``job_type``, from each ``step`` or from the failed ``jobs`` to a page.
+
+    ``make`` gets the request and the name of the type or step, and gives an empty text to whoever may not go there.
+    """
+    _links[what] = make
 
 
 def tables(request: HttpRequest) -> list[Table]:
@@ -75,7 +78,7 @@ def tables(request: HttpRequest) -> list[Table]:
     return [table for table in made if table is not None]
 
 
-def url_of(request: HttpRequest, label: str, value: str) -> str:
-    """Where a label's value leads, or an empty string."""
-    make = _links.get(label)
+def url_of(request: HttpRequest, what: str, value: str = "") -> str:
+    """Where it leads, or an empty text."""
+    make = _links.get(what)
     return make(request, value) if make else ""
