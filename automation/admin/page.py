@@ -136,6 +136,7 @@ def context(request: HttpRequest, job: Job) -> dict[str, Any]:
 
 def data(job: Job) -> dict[str, Any]:
     """Return what the job was given and what came of it, which may be long."""
+    job.refresh_from_db(fields=["payload", "result"])
     return {"payload": formats.data(job.payload), "result": formats.data(job.result)}
 
 
@@ -193,8 +194,8 @@ def _silence(job: Job, now: datetime) -> str:
 
 def _facts(request: HttpRequest, job: Job, sums: dict[str, Any], now: datetime, again: Any) -> Iterator[Fact]:
     yield Fact("Created", formats.moment(job.created_at), "" if job.started_at else _ago(job.created_at, now))
-    yield Fact("Started", formats.moment(job.started_at))
     yield Fact("Waited in queue", _waited(job))
+    yield Fact("Started", formats.moment(job.started_at))
     yield Fact("Finished", formats.moment(job.finished_at), _ago(job.finished_at, now))
     if job.cancel_requested_at:
         yield Fact("Cancel asked for", formats.moment(job.cancel_requested_at))
