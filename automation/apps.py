@@ -5,6 +5,7 @@ from operator import attrgetter
 
 from django.apps import AppConfig
 from django.core import checks as django_checks
+from django.db.models.signals import post_save, pre_delete
 
 
 class AutomationConfig(AppConfig):
@@ -12,7 +13,7 @@ class AutomationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from automation import budgets, checks, conf
+        from automation import budgets, checks, conf, receivers
         from automation.clients import Notion
         from automation.models import AIRequest, Job, Step
         from observability import sources
@@ -35,5 +36,11 @@ class AutomationConfig(AppConfig):
             sources.register(sources.DATABASE, gauge, read, combine=max)
         for check in checks.ALL:
             django_checks.register(check, "automation")
+        for signal, sender, receiver in (
+            (post_save, AIRequest, receivers.forget_day),
+            (pre_delete, AIRequest, receivers.forget_days_of_request),
+            (pre_delete, Job, receivers.forget_days_of_job),
+        ):
+            signal.connect(receiver, sender=sender, dispatch_uid=f"{receiver.__module__}.{receiver.__name__}")
         for module in conf.pipelines():
             import_module(module)  # which registers the job types

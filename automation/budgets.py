@@ -148,11 +148,15 @@ def read_reserved() -> Gauge:
 
 
 def _current(field: str) -> Gauge:
-    """A budget that nobody has used in its day or month is at 0."""
-    begins = {budget: begin_of(budget) for budget in Budget.objects.all()}
+    return {(period.budget.name,): float(getattr(period, field)) for period in periods_now()}
+
+
+def periods_now() -> list[BudgetPeriod]:
+    """Return the day or month of each budget; what nobody has used in it is at 0."""
+    begins = {budget: begin_of(budget) for budget in Budget.objects.select_related("user")}
     rows = BudgetPeriod.objects.filter(begins__in=set(begins.values())).select_related("budget")
-    now = {row.budget: getattr(row, field) for row in rows if row.begins == begins.get(row.budget)}
-    return {(budget.name,): float(now.get(budget, 0)) for budget in begins}
+    now = {row.budget: row for row in rows if row.begins == begins.get(row.budget)}
+    return [now.get(budget, BudgetPeriod(budget=budget, begins=begin)) for budget, begin in begins.items()]
 
 
 GAUGES = {

@@ -269,9 +269,10 @@ def _report(job: Job, exc: BaseException) -> str:
     sentry.mark_failed()
     step = outlast(job.steps.filter(status=Step.Status.FAILED).last)
     where = f"{job.job_type}, {step.name}" if step else job.job_type
-    if isinstance(exc, Failure):
-        logger.warning("Job %s (%s) failed: %s", job.pk, where, describe(exc))
-        return ""
-    event_id = sentry.capture_exception(exc, context={"step": step.name} if step else {})
-    logger.error("Job %s (%s) failed unexpectedly.", job.pk, where, exc_info=exc)  # which is no second event
-    return event_id or ""
+    with bound(step=step and step.name):
+        if isinstance(exc, Failure):
+            logger.warning("Job %s (%s) failed: %s", job.pk, where, describe(exc))
+            return ""
+        event_id = sentry.capture_exception(exc)
+        logger.error("Job %s (%s) failed unexpectedly.", job.pk, where, exc_info=exc)  # which is no second event
+        return event_id or ""

@@ -344,3 +344,43 @@ class Reservation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} USD of {self.period}"
+
+
+class SpendDay(models.Model):
+    """A past day in a time zone; its sums in Spend hold as long as it is current."""
+
+    day = models.DateField(primary_key=True)
+    zone = models.CharField(max_length=64, blank=True, default="")
+    is_current = models.BooleanField(default=False)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.day} ({'current' if self.is_current else 'to be summed'})"
+
+
+class Spend(models.Model):
+    """What AI requests of one day have used and cost, summed by one dimension; who may view it may see the page."""
+
+    day = models.DateField()
+    dimension = models.CharField(max_length=16)
+    key = models.CharField(max_length=200, blank=True, default="")
+    number = models.PositiveIntegerField()
+    jobs = models.PositiveIntegerField(help_text="Whose first request is among them.")
+    unpriced = models.PositiveIntegerField()
+    tokens_in = models.PositiveBigIntegerField()
+    tokens_cached = models.PositiveBigIntegerField()
+    tokens_out = models.PositiveBigIntegerField()
+    spent = models.DecimalField("spent in USD", max_digits=20, decimal_places=8, null=True)
+    wasted = models.DecimalField("spent in USD on jobs that failed", max_digits=20, decimal_places=8, null=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "AI spend"
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["dimension", "day", "key"], name="automation_spend_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.dimension} {self.key}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
+from automation import daybook
 from automation.budgets import settle
 from automation.models import AIRequest, PriceSource
 from observability import spend
@@ -55,6 +56,7 @@ def _rows() -> Any:
 def _save(row: AIRequest, price: Price) -> bool:
     values = priced(price)
     with transaction.atomic():
+        daybook.forget([row.created_at])
         if not _rows().filter(pk=row.pk).update(**values):
             return False
         row.cost = values["cost"]

@@ -12,12 +12,14 @@ from django.utils import timezone
 from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
+from automation import daybook
 from automation.background import PER_LEASE
 from automation.conf import lease
 from automation.models import Job, JobStatus
 from automation.tasks import end_tasks, give_back, requeue
 from automation.transitions import DIED, end_lost_requests
 from observability import sentry
+from observability.correlation import bound
 from observability.tracking import transition
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 BATCH = 100  # jobs without a task that one pass sees to, the oldest first
 RECENT = timedelta(hours=1)  # since the end of a job, in which a task of it is looked for that still runs
 MONITOR = "automation-reaper"  # in Sentry
+GIVEN_UP = "A job has failed because its workers stopped without a word."
 
 
 def reap() -> int:
@@ -34,8 +37,7 @@ def reap() -> int:
         if left := _left():
             end_tasks(DIED, *left)
         end_lost_requests()
-    if number:
-        logger.warning("Saw to %d jobs that dead workers had left.", number)
+    daybook.close()
     return number
 
 
@@ -50,7 +52,22 @@ def _expired() -> list[Job]:
 
 
 def _end_attempt(job: Job) -> bool:
-    return give_back(job, DIED, heartbeat_at__lt=_lease_ago())
+    with sentry.isolated(), bound(job_id=job.pk, request_id=job.request_id, trace_id=job.trace_id):
+        if ended := give_back(job, DIED, heartbeat_at__lt=_lease_ago()):
+            _log(job)
+            if job.status == JobStatus.FAILED:
+                _report(job)
+    return ended
+
+
+def _log(job: Job) -> None:
+    logger.warning("Job %s (%s) lost its worker, and is %s now.", job.pk, job.job_type, job.status)
+
+
+def _report(job: Job) -> None:
+    about = {"job_type": job.job_type, "attempts": job.attempts, "worker": job.worker}
+    event_id = sentry.capture_message(GIVEN_UP, level="error", context=about)
+    Job.objects.filter(pk=job.pk).update(sentry_event_id=event_id or "")
 
 
 def _stranded() -> list[Job]:
@@ -67,6 +84,9 @@ def _queue_again(job: Job) -> bool:
         mine = _cancel(job) if job.cancel_requested_at else _requeue(job)
         if mine:
             end_tasks(DIED, task_id)
+    if mine:
+        with bound(job_id=job.pk, request_id=job.request_id):
+            _log(job)
     return mine
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,6 @@ from django.utils import timezone
 from automation.models import AIRequest, AIRequestStatus
 
 NONE = "–"  # of requests that no job made, and of jobs that nobody started
-DAYS_OF_PACE = 7  # that a forecast goes by
 
 DIMENSIONS: Mapping[str, Callable[[], Any]] = {
     "model": lambda: F("model"),
@@ -68,35 +67,3 @@ def total(rows: list[Spent]) -> Spent:
     """Return the sum of rows."""
     counts = {name: sum(getattr(row, name) for row in rows) for name in COUNTS}
     return Spent("total", **counts, cost=sum((row.cost for row in rows if row.cost), Decimal(0)))
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a month will have cost at its end in USD, if each day to come costs as much as one of the last did."""
-
-    spent: Decimal  # since the month began
-    per_day: Decimal  # of the last DAYS_OF_PACE days, or as many as there are since the first request
-    total: Decimal
-    ends: date  # the last day of the month
-
-
-def forecast(now: datetime | None = None) -> Forecast:
-    """Return the forecast to the end of this month, in the time zone of the settings."""
-    now = timezone.localtime(now, timezone.get_default_timezone())
-    begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    end = _midnight((begin + timedelta(days=31)).replace(day=1).date())
-    first = AIRequest.objects.order_by("created_at").values_list("created_at", flat=True).first() or now
-    pace_since = max(now - timedelta(days=DAYS_OF_PACE), first)
-    days = max(Decimal((now - pace_since).total_seconds()) / 86400, Decimal(1))
-    per_day = _cost(requests(pace_since, now)) / days
-    spent = _cost(requests(begin, now))
-    to_come = Decimal((end - now).total_seconds()) / 86400
-    return Forecast(spent, per_day, spent + per_day * to_come, end.date() - timedelta(days=1))
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), timezone.get_default_timezone())
-
-
-def _cost(rows: QuerySet[AIRequest]) -> Decimal:
-    return rows.aggregate(cost=Sum("cost"))["cost"] or Decimal(0)

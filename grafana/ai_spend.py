@@ -24,6 +24,7 @@ from grafana.queries import (
     per_minute,
     quantile,
     ratio,
+    risen,
 )
 from prometheus import thresholds
 
@@ -37,32 +38,32 @@ SPEND = number(
     "AI Spend in This Range",
     "What requests to the chosen models cost, as far as their prices are known.",
     USD,
-    otherwise_zero(increase("ai_cost_usd_sum")),
+    otherwise_zero(risen("ai_cost_usd_sum")),
 )
 SPEND_OF_DAY = number(
     "AI Spend of 24 Hours",
     "What requests to the chosen models cost within the last 24 hours.",
     USD,
-    otherwise_zero(increase("ai_cost_usd_sum", window="1d")),
+    otherwise_zero(risen("ai_cost_usd_sum", window="1d")),
 )
 TOKENS_IN_RANGE = number(
     "Tokens in This Range",
     "Billable tokens, input and output together.",
     NUMBER,
-    otherwise_zero(increase("ai_tokens_total")),
+    otherwise_zero(risen("ai_tokens_total")),
 )
 REQUESTS_IN_RANGE = number(
     "Requests in This Range",
     "To the chosen models, with any outcome.",
     NUMBER,
-    otherwise_zero(increase("ai_requests_total")),
+    otherwise_zero(risen("ai_requests_total")),
     decimals=0,
 )
 UNPRICED_IN_RANGE = number(
     "Requests without a Price",
     "Their cost is unknown, and in no sum: what is shown as spent is too low by it.",
     NUMBER,
-    otherwise_zero(increase("ai_unpriced_requests_total")),
+    otherwise_zero(risen("ai_unpriced_requests_total")),
     steps={0: GREEN, 1: ORANGE},
     decimals=0,
 )
@@ -79,7 +80,7 @@ COST = graph(
     "AI Cost Over Time",
     "What was spent within the hour before, by model. The line is where HighAICost fires.",
     USD,
-    (increase("ai_cost_usd_sum", by="model", window="1h"), "{{model}}"),
+    (risen("ai_cost_usd_sum", by="model", window="1h"), "{{model}}"),
     empty=NO_REQUESTS,
     limit=thresholds.HOURLY_COST_USD,
     stacked=True,
@@ -88,7 +89,7 @@ COST_OF_DAY = graph(
     "AI Cost of a Day",
     "What was spent within the 24 hours before, by model.",
     USD,
-    (increase("ai_cost_usd_sum", by="model", window="1d"), "{{model}}"),
+    (risen("ai_cost_usd_sum", by="model", window="1d"), "{{model}}"),
     empty=NO_REQUESTS,
     stacked=True,
     step="5m",
@@ -150,8 +151,8 @@ FAILURES = graph(
     SHARE,
     (
         ratio(
-            increase("ai_requests_total", NOT_SUCCESSFUL, by="model", window="30m"),
-            increase("ai_requests_total", by="model", window="30m"),
+            risen("ai_requests_total", NOT_SUCCESSFUL, by="model", window="30m"),
+            risen("ai_requests_total", by="model", window="30m"),
         ),
         "{{model}}",
     ),
@@ -218,13 +219,13 @@ BY_MODEL = rows(
     "Models",
     "What each model did and cost in the whole range.",
     {
-        "Requests": (NUMBER, f"round({increase('ai_requests_total', by='model')})"),
+        "Requests": (NUMBER, f"round({risen('ai_requests_total', by='model')})"),
         "Failure ratio": (
             SHARE,
-            ratio(increase("ai_requests_total", NOT_SUCCESSFUL, by="model"), increase("ai_requests_total", by="model")),
+            ratio(risen("ai_requests_total", NOT_SUCCESSFUL, by="model"), risen("ai_requests_total", by="model")),
         ),
-        "Tokens": (NUMBER, increase("ai_tokens_total", by="model")),
-        "Cost": (USD, increase("ai_cost_usd_sum", by="model")),
+        "Tokens": (NUMBER, risen("ai_tokens_total", by="model")),
+        "Cost": (USD, risen("ai_cost_usd_sum", by="model")),
         "Duration (p95)": (SECONDS, quantile(0.95, "ai_request_duration_seconds", by="model", window=RANGE)),
     },
     empty=NO_REQUESTS,

@@ -17,7 +17,6 @@ from grafana.panels import (
     rows,
 )
 from grafana.queries import (
-    NO_SCRAPES,
     RANGE,
     highest,
     increase,
@@ -30,6 +29,7 @@ from grafana.queries import (
     ratio,
 )
 from prometheus import thresholds
+from prometheus.expressions import NO_SCRAPES
 
 NO_REQUESTS = "No requests"
 ERRORS = 'status=~"5.."'

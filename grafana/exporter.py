@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from grafana.boards import board
 from grafana.panels import GREEN, NUMBER, ORANGE, PER_MINUTE, RED, SECONDS, graph, number, rows
-from grafana.queries import UP, increase, of, otherwise_none, otherwise_zero, per_minute
+from grafana.queries import UP, increase, of, otherwise_none, otherwise_zero, per_minute, risen
 
 NOT_SCRAPED = "No instance was scraped"
 ADMIN = "/admin/observability/metric/"
@@ -41,7 +41,7 @@ REFUSED_IN_RANGE = number(
     "Samples Refused",
     "In the whole range: bad values, label values past the cap, a store without room.",
     NUMBER,
-    otherwise_zero(increase("observability_dropped_total")),
+    otherwise_zero(risen("observability_dropped_total")),
     steps={0: GREEN, 1: ORANGE},
     decimals=0,
 )

@@ -8,6 +8,7 @@ takes one.
 from prometheus_client.metrics import MetricWrapperBase
 
 from observability import metrics
+from prometheus import expressions
 
 # The labels that a dashboard lets choose from, with the metric in which their values are found.
 VARIABLES = {
@@ -17,7 +18,6 @@ VARIABLES = {
 }
 INSTANCES = 'job=~"$job", instance=~"$instance"'
 RATE, RANGE = "$__rate_interval", "$__range"
-NO_SCRAPES = 'endpoint!~"/api/metrics(/json)?"'  # Prometheus's own are nobody's requests
 
 _OF_HISTOGRAM = ("_bucket", "_sum", "_count")
 SAMPLES: dict[str, MetricWrapperBase] = {
@@ -54,6 +54,11 @@ def per_minute(name: str, *matchers: str, by: str = "") -> str:
 def increase(name: str, *matchers: str, by: str = "", window: str = RANGE) -> str:
     """How much came in a window, by default in the whole range that the dashboard shows."""
     return _sum(f"increase({of(name, *matchers)}[{window}])", by)
+
+
+def risen(name: str, *matchers: str, by: str = "", window: str = RANGE) -> str:
+    """The same of a counter whose series appear with their first event, as that of a new model: with that one."""
+    return _sum(f"\n{expressions.risen(of(name, *matchers), window)}\n", by)
 
 
 def quantile(share: float, histogram: str, by: str = "", window: str = RATE) -> str:

@@ -1,4 +1,4 @@
-"""The page "Observability › Metrics": now, history, every series; and prices of AI models of one's own."""
+"""The page "Observability › Metrics", with history and every series; and prices of AI models of one's own."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from . import metrics, store
-from .conf import EVENT_ID, FIELDS, Problem, get_conf, problems, token
+from .conf import EVENT_ID, FIELDS, TRACE_ID, Problem, get_conf, problems, token
 from .sentry.sdk import is_on
 from .sentry.setup import exception_class
 from .spend import overrides
@@ -100,15 +100,19 @@ def check_cache_alias(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]
         )
 
 
-def check_sentry_event_url(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
-    """SENTRY_EVENT_URL leads to an event."""
-    url = get_conf().SENTRY_EVENT_URL
-    if url and not (url.startswith(("https://", "http://")) and EVENT_ID in url):
-        yield Error(
-            f"SENTRY_EVENT_URL is {url!r}, which is no address of an event.",
-            hint=f"Write it as 'https://sentry.example.com/organizations/acme/issues/?query={EVENT_ID}'.",
-            id="observability.E009",
-        )
+def check_sentry_addresses(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
+    """SENTRY_EVENT_URL leads to an event, and SENTRY_TRACE_URL to a trace."""
+    for key, place, example in (
+        ("SENTRY_EVENT_URL", EVENT_ID, f"issues/?query={EVENT_ID}"),
+        ("SENTRY_TRACE_URL", TRACE_ID, f"performance/trace/{TRACE_ID}/"),
+    ):
+        url = getattr(get_conf(), key)
+        if url and not (url.startswith(("https://", "http://")) and place in url):
+            yield Error(
+                f"{key} is {url!r}, which is no address with {place} in it.",
+                hint=f"Write it as 'https://sentry.example.com/organizations/acme/{example}'.",
+                id="observability.E009",
+            )
 
 
 def check_sentry(app_configs: Any, **kwargs: Any) -> Iterator[CheckMessage]:
@@ -294,7 +298,7 @@ ALL = (
     check_token_file,
     check_health_checks,
     check_cache_alias,
-    check_sentry_event_url,
+    check_sentry_addresses,
     check_sentry,
     check_ignored_exceptions,
     check_ai_prices,

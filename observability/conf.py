@@ -49,6 +49,7 @@ class Conf:
     SENTRY_LOGS: bool = False
     SENTRY_TRACE_TARGETS: tuple[str, ...] = ()
     SENTRY_EVENT_URL: str = field(default="", metadata={"env": True})
+    SENTRY_TRACE_URL: str = field(default="", metadata={"env": True})
     HEALTH_CHECKS: tuple[str, ...] = ("observability.health.check_database",)
 
 
@@ -77,7 +78,7 @@ WANTED = {
     tuple[str, ...]: "a list of strings",
     tuple[Mapping[str, Any], ...]: "a list of dictionaries",
 }
-EVENT_ID = "{event_id}"  # its place in SENTRY_EVENT_URL
+EVENT_ID, TRACE_ID = "{event_id}", "{trace_id}"  # their places in SENTRY_EVENT_URL and SENTRY_TRACE_URL
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
@@ -200,6 +201,11 @@ def prometheus_url() -> str:
 def sentry_event_url(event_id: str) -> str:
     """Where a person finds the event in Sentry, ``""`` when SENTRY_EVENT_URL is not set."""
     return get_conf().SENTRY_EVENT_URL.replace(EVENT_ID, event_id) if event_id else ""
+
+
+def sentry_trace_url(trace_id: str) -> str:
+    """Where a person finds the trace in Sentry, ``""`` when SENTRY_TRACE_URL is not set."""
+    return get_conf().SENTRY_TRACE_URL.replace(TRACE_ID, trace_id) if trace_id else ""
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

@@ -44,6 +44,24 @@ class ActiveUser(models.Model):
         return self.user_id
 
 
+class HistorySample(models.Model):
+    """A few counters as they stood at a moment; used where the cache is no Redis."""
+
+    tier = models.CharField(max_length=16)
+    slot = models.BigIntegerField()
+    instance = models.CharField(max_length=100)
+    data = models.BinaryField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["tier", "slot", "instance"], name="observability_history_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tier} {self.slot} {self.instance}"
+
+
 def today() -> date:
     return datetime.now(UTC).date()
 
@@ -89,21 +107,3 @@ class ModelPrice(models.Model):
     def as_override(self) -> overrides.Override:
         prices = {name: price for name in overrides.PRICES if (price := getattr(self, name)) is not None}
         return overrides.Override(self.model, self.provider, self.since, prices, overrides.ADMIN)
-
-
-class HistorySample(models.Model):
-    """A few counters as they stood at a moment; used where the cache is no Redis."""
-
-    tier = models.CharField(max_length=16)
-    slot = models.BigIntegerField()
-    instance = models.CharField(max_length=100)
-    data = models.BinaryField()
-
-    class Meta:
-        default_permissions = ()
-        constraints = [
-            models.UniqueConstraint(fields=["tier", "slot", "instance"], name="observability_history_once"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.tier} {self.slot} {self.instance}"

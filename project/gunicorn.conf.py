@@ -11,11 +11,18 @@ from observability.logs import formatter
 LINE = formatter(debug=FileAwareEnv().bool("DEBUG", default=False))
 
 
+def name_request(record: Any) -> bool:
+    """Give a line about a request the id that its answer has."""
+    record.request_id = record.args.get("{x-request-id}o")
+    return True
+
+
 class Log(glogging.Logger):
     """gunicorn's, wherever that writes to, with lines in the form of the site's own."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
+        self.access_log.addFilter(name_request)
         for handler in (*self.error_log.handlers, *self.access_log.handlers):
             handler.setFormatter(LINE)
 

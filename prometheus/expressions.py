@@ -5,12 +5,9 @@ A deployment is what shares a ``job`` label: sums and maxima keep it, so that tw
 
 # Prometheus's own scrapes are nobody's requests. Health probes are: when a load balancer has taken every instance out,
 # they are all that is left to see.
-_ASKED = 'endpoint!~"/api/metrics(/json)?"'
-REQUESTS = f"http_requests_total{{{_ASKED}}}"
-ERRORS = f'http_requests_total{{status=~"5..",{_ASKED}}}'
-
-REST_OF_DAY = "(86400 - time() % 86400)"
-REST_OF_MONTH = f"(86400 * scalar(days_in_month() - day_of_month()) + {REST_OF_DAY})"
+NO_SCRAPES = 'endpoint!~"/api/metrics(/json)?"'
+REQUESTS = f"http_requests_total{{{NO_SCRAPES}}}"
+ERRORS = f'http_requests_total{{status=~"5..",{NO_SCRAPES}}}'
 
 
 def risen(counter: str, window: str) -> str:

@@ -1,6 +1,7 @@
 """The recording rules: what alerts and dashboards ask for again and again, by group and name."""
 
-from prometheus.expressions import ERRORS, REQUESTS, REST_OF_DAY, REST_OF_MONTH, percentile, total
+from prometheus.expressions import ERRORS, REQUESTS, percentile, total
+from prometheus.thresholds import UTC_OFFSET
 
 WINDOWS = ("30m", "1h", "2h", "6h", "1d", "3d")
 DAY = 86400
@@ -43,6 +44,26 @@ sum without (status) (job_job_type_status:automation_job_results:increase30m{sta
 
 _SPENT = "job_budget:ai_budget_spent_usd:max"
 
+
+def forecast(utc_offset: float) -> str:
+    """What will be spent of a budget when its day or month ends, at a midnight so many hours ahead of UTC.
+
+    At the pace of six hours until midnight. Where what was spent two days ago still stands, the budget is one of a
+    month: at the pace of two days until that ends. What was spent may fall a little, when a cost becomes known or the
+    instance that was asked last goes, which increase() would take for a new beginning: so it is counted from its least.
+    """
+    now = f"(time() + {utc_offset} * 3600)"
+    rest_of_day = f"({DAY} - {now} % {DAY})"
+    rest_of_month = f"({DAY} * scalar(days_in_month(vector{now}) - day_of_month(vector{now})) + {rest_of_day})"
+    return f"""\
+(
+  {_SPENT} + ({_SPENT} - min_over_time({_SPENT}[2d])) / {2 * DAY} * {rest_of_month}
+  and min_over_time({_SPENT}[2d]) > 0.9 * ({_SPENT} offset 2d > 0)
+)
+or
+{_SPENT} + ({_SPENT} - min_over_time({_SPENT}[6h])) / {DAY // 4} * {rest_of_day}"""
+
+
 ai = {
     **{
         f"job_model:ai_cost_usd:increase{window}": total("ai_cost_usd_sum", window, "job, model")
@@ -50,16 +71,7 @@ ai = {
     },
     "job_budget:ai_budget_limit_usd:max": "max by (job, budget) (ai_budget_limit_usd)",
     _SPENT: "max by (job, budget) (ai_budget_spent_usd)",
-    # At the pace of six hours until midnight (UTC). Where what was spent two days ago still stands, the budget is one
-    # of a month: at the pace of two days until the month ends.
-    "job_budget:ai_budget_spent_usd:forecast": f"""\
-(
-  {_SPENT} + increase({_SPENT}[2d]) / {2 * DAY} * {REST_OF_MONTH}
-  and ({_SPENT} offset 2d > 0)
-  unless (resets({_SPENT}[2d]) > 0)
-)
-or
-{_SPENT} + (increase({_SPENT}[6h]) < {_SPENT} or {_SPENT}) / {DAY // 4} * {REST_OF_DAY}""",
+    "job_budget:ai_budget_spent_usd:forecast": forecast(UTC_OFFSET),
 }
 
 GROUPS = {"http": http, "slo": slo, "jobs": jobs, "ai": ai}

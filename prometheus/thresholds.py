@@ -13,6 +13,7 @@ BURN_ERRORS_AT_LEAST = 10  # in the long window, or in six hours of it
 
 # AI
 HOURLY_COST_USD = 10
+UTC_OFFSET = 0  # hours that the site's TIME_ZONE is ahead of UTC, since budgets begin at its midnight: -8 in Vancouver
 
 # Jobs
 FAILURE_RATIO = 0.2  # of the jobs of a type that succeeded or failed within half an hour

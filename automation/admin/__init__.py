@@ -1,5 +1,5 @@
-"""Jobs, steps and AI requests to look at, which are written by the engine only, and budgets to set."""
+"""Jobs, steps and AI requests to look at, which are written by the engine only; budgets to set; what was spent."""
 
-from automation.admin import budgets, failures, jobs, rows
+from automation.admin import budgets, failures, jobs, rows, spend
 
-__all__ = ["budgets", "failures", "jobs", "rows"]
+__all__ = ["budgets", "failures", "jobs", "rows", "spend"]

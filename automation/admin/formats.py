@@ -67,6 +67,14 @@ def warning(words: str) -> SafeString:
     return format_html('<span class="warning">▲ {}</span>', words)
 
 
+def lacking(unpriced: int, running: int) -> SafeString:
+    """Return how many requests a sum of costs lacks."""
+    told = warning(f"{count(unpriced)} unpriced") if unpriced else ""
+    return format_html(
+        "{} {}", told, format_html('<span class="quiet">{} running</span>', count(running)) if running else ""
+    )
+
+
 def error(words: str) -> str | SafeString:
     return format_html('<span class="error">{}</span>', words) if words else NONE
 

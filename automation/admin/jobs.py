@@ -26,7 +26,7 @@ from django.views.decorators.http import require_POST, require_safe
 from automation import jobs, registry
 from automation.admin import formats, page
 from automation.admin.base import Columns, History, ValueFilter
-from automation.admin.page import ACTIVE, ENDED_BADLY, UNPRICED
+from automation.admin.page import ACTIVE, ENDED_BADLY, OVER, UNPRICED
 from automation.errors import Failure
 from automation.models import AIRequest, Job
 from automation.users import user_key
@@ -66,7 +66,7 @@ class StarterFilter(admin.SimpleListFilter):
 
 
 def with_sums(rows: QuerySet[Job]) -> QuerySet[Job]:
-    """Add what the AI requests of each job cost, and how many have no price."""
+    """Add what the AI requests of each job cost, how many still run, and how many have no price."""
 
     def of_requests(aggregate: Any) -> Subquery:
         requests = AIRequest.objects.filter(job=OuterRef("pk")).order_by().values("job")
@@ -74,6 +74,7 @@ def with_sums(rows: QuerySet[Job]) -> QuerySet[Job]:
 
     return rows.annotate(
         cost=of_requests(Sum("cost")),
+        running=of_requests(Count("pk", filter=~OVER)),
         unpriced=of_requests(Count("pk", filter=UNPRICED)),
     )
 
@@ -97,10 +98,9 @@ class JobColumns(Columns):
         return formats.status(job.status, f"{job.get_status_display()}{', asked to end' if asked else ''}")
 
     @admin.display(description="AI cost")
-    def ai_cost(self, job: Summed) -> str | SafeString:
-        if not job.unpriced:
-            return formats.usd(job.cost)
-        return format_html("{} {}", formats.usd(job.cost), formats.warning(f"{job.unpriced} unpriced"))
+    def ai_cost(self, job: Summed) -> SafeString:
+        """With how many requests it lacks."""
+        return format_html("{} {}", formats.usd(job.cost), formats.lacking(job.unpriced, job.running))
 
     @admin.display(description="started by")
     def starter(self, job: Job) -> str | SafeString:

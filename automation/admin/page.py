@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from automation import conf
 from automation.admin import formats, timeline
 from automation.models import AIRequest, AIRequestStatus, Job, JobStatus, Step, StepStatus
-from observability.conf import sentry_event_url
+from observability.conf import sentry_event_url, sentry_trace_url
 from observability.pages.formats import age, identifier
 
 MOST = 200  # steps or AI requests; all are in their list
@@ -153,6 +153,7 @@ def _rows(request: HttpRequest, rows: QuerySet[Any], good: str, *order: str) -> 
 
 def _sums(job: Job) -> dict[str, Any]:
     return job.ai_requests.aggregate(
+        running=Count("pk", filter=~OVER),
         unpriced=Count("pk", filter=UNPRICED),  # before cost, which is the sum's name from then on
         cost=Sum("cost"),
         tokens_in=Sum("input_tokens", filter=OVER),
@@ -199,8 +200,7 @@ def _facts(request: HttpRequest, job: Job, sums: dict[str, Any], now: datetime, 
     yield Fact("Finished", formats.moment(job.finished_at), _ago(job.finished_at, now))
     if job.cancel_requested_at:
         yield Fact("Cancel asked for", formats.moment(job.cancel_requested_at))
-    unpriced = formats.warning(f"{formats.count(sums['unpriced'])} unpriced") if sums["unpriced"] else ""
-    yield Fact("AI cost", formats.usd(sums["cost"]), unpriced)
+    yield Fact("AI cost", formats.usd(sums["cost"]), formats.lacking(sums["unpriced"], sums["running"]))
     yield Fact("Tokens", _tokens(sums))
     starter = {"url": url_of(request, "job_changelist", started_by=job.started_by_id)} if job.started_by else {}
     yield Fact("Started by", str(job.started_by or formats.NONE), **starter)
@@ -232,7 +232,7 @@ def _ids(request: HttpRequest, job: Job) -> Iterator[Id]:
         same = url_of(request, "job_changelist", q=job.request_id)
         yield Id("request_id", job.request_id, same, "Jobs of this request")
     if job.trace_id:
-        yield Id("trace_id", job.trace_id)
+        yield Id("trace_id", job.trace_id, sentry_trace_url(job.trace_id), "Open in Sentry")
     if job.sentry_event_id:
         yield Id("Sentry event", job.sentry_event_id, sentry_event_url(job.sentry_event_id), "Open in Sentry")
     if job.idempotency_key:

@@ -14,7 +14,8 @@ from observability.http import Deployment, instrument
 from observability.http.vercel import see
 
 DEPLOYMENT_ID = re.compile(r"dpl_[A-Za-z0-9]{1,64}")
-PROJECT = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?|prj_[A-Za-z0-9]{1,64}")
+PROJECT_ID = re.compile(r"prj_[A-Za-z0-9]{1,64}")
+PROJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
 MAX_PARTS = 100  # of a list
 
 
@@ -26,8 +27,8 @@ def deployment_id(text: str) -> str:
 
 
 def project_name(text: str) -> str:
-    """Return the name or id of a project; what is none is a ValueError."""
-    if not PROJECT.fullmatch(text) or "---" in text:
+    """Return the name of a project; what is none is a ValueError."""
+    if not PROJECT_NAME.fullmatch(text) or "---" in text:
         raise ValueError("must be the name of a project: up to 100 lowercase letters, digits and '.', '_', '-'")
     return text
 
@@ -76,7 +77,8 @@ class Vercel(Service):
 
     def project(self, name: str) -> dict[str, Any]:
         """Return a project by its name or id."""
-        return self._call("get_project", "GET", f"/v9/projects/{project_name(name)}")
+        project = name if PROJECT_ID.fullmatch(name) else project_name(name)
+        return self._call("get_project", "GET", f"/v9/projects/{project}")
 
     def projects(self) -> Iterator[dict[str, Any]]:
         """Yield all projects, the newest first."""

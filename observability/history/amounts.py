@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client.metrics_core import Metric
+
+from observability.store import StoredFamily
 
 Key = tuple[str, ...]
 Amounts = Mapping[str, Mapping[Key, float]]  # by the sample's name, then by label values
@@ -60,18 +62,38 @@ class Sample:
 
 def take(families: Iterable[Metric], wanted: Wanted, at: float) -> Sample:
     """What a snapshot holds of the wanted counters, and the gauges."""
-    counters: dict[str, dict[Key, float]] = {name: {} for name in wanted}
-    gauges: dict[str, float] = {}
-    names = {name.removesuffix(end) for name in wanted for end in ("_total", "_bucket", "_sum", "_count")}
-    for family in families:
-        if family.name in GAUGES:
-            gauges.update({sample.name: sample.value for sample in family.samples if not sample.labels})
-        elif family.name in names:
-            for sample in family.samples:
-                if sample.value and (labels := wanted.get(sample.name)) is not None:  # 0 is what is not there
-                    key = tuple(sample.labels.get(label, "") for label in labels)
-                    counters[sample.name][key] = counters[sample.name].get(key, 0.0) + sample.value
-    return Sample(at, {name: _bounded(of, wanted[name]) for name, of in counters.items()}, gauges)
+    found = {family.name: family for family in families}
+    counters = {
+        name: _bounded(_summed(found[of], name, labels), labels) if (of := _family_of(name)) in found else {}
+        for name, labels in wanted.items()
+    }
+    gauges = {name: sample.value for name in GAUGES if name in found for sample in found[name].samples[:1]}
+    return Sample(at, counters, gauges)
+
+
+def _family_of(sample: str) -> str:
+    return sample.rpartition("_")[0]  # "_total", "_bucket", "_sum" and "_count" are the sample's
+
+
+def _summed(family: Metric, name: str, labels: tuple[str, ...]) -> dict[Key, float]:
+    """Without what is 0."""
+    result: dict[Key, float] = {}
+    for given, le, value in _read(family, name):
+        if value:
+            key = tuple([le if label == "le" else given.get(label, "") for label in labels])
+            result[key] = result.get(key, 0.0) + value
+    return result
+
+
+def _read(family: Metric, name: str) -> Iterator[tuple[Mapping[str, str], str, float]]:
+    """Labels, bound and value of the samples of a name; those of the store are many, so no object is made of each."""
+    if not isinstance(family, StoredFamily):
+        yield from ((one.labels, one.labels.get("le", ""), one.value) for one in family.samples if one.name == name)
+        return
+    places = [(at, le) for at, (sample, le) in enumerate(family.names) if sample == name]
+    for number, series in enumerate(family.series):
+        given, begin = dict(series), number * len(family.names)
+        yield from ((given, le, family.values[begin + at]) for at, le in places)
 
 
 def _bounded(amounts: dict[Key, float], labels: tuple[str, ...]) -> dict[Key, float]:
@@ -88,7 +110,11 @@ def _depth(labels: tuple[str, ...]) -> int:
 
 
 def _groups(amounts: Mapping[Key, float], labels: tuple[str, ...]) -> dict[Key, float]:
-    return by(amounts, *range(_depth(labels)))
+    sums: dict[Key, float] = {}
+    depth = _depth(labels)
+    for key, value in amounts.items():
+        sums[key[:depth]] = sums.get(key[:depth], 0.0) + value
+    return sums
 
 
 def increase(before: Amounts, after: Amounts, wanted: Wanted) -> Amounts:
@@ -98,8 +124,9 @@ def increase(before: Amounts, after: Amounts, wanted: Wanted) -> Amounts:
 
 def _increase(before: Mapping[Key, float], after: Mapping[Key, float], labels: tuple[str, ...]) -> dict[Key, float]:
     """Of a group that was not among the greatest before, nobody knows."""
-    known = _groups(before, labels)
-    is_full, depth = len(known) >= MOST, _depth(labels)
+    depth = _depth(labels)
+    known = {key[:depth] for key in before}
+    is_full = len(known) >= MOST
     return {
         key: value - old if value > old else value
         for key, value in after.items()

@@ -14,6 +14,7 @@ from .ring import Tier
 from .steps import Step, fold
 
 GAP = 3  # steps without a sample
+PARTS = 12  # of a time, of which one more or less does no harm
 LOOKS = 24  # samples of an instance, at most, from which an increase over a long time is summed up
 
 
@@ -47,9 +48,9 @@ class Own:
     def increase(self, wanted: Wanted, begin: float, end: float) -> Step | None:
         """What was added from a moment to another."""
         tiers = [tier for tier in ring.TIERS if wanted.items() <= tier.wanted.items()]
-        tier = _finest(tiers, tiers[-1].step, self.now - begin)
+        tier = _finest(tiers, int(end - begin) // PARTS, self.now - begin)
         of_each = []
-        for samples in self._samples(tier, begin - tier.step).values():
+        for samples in self._samples(tier, begin).values():
             upto = [placed for placed in samples if placed.due <= end]
             looks = [*upto[:: max(1, len(upto) // LOOKS)], *upto[-1:]]
             if (whole := fold(_between(*pair, tier.wanted) for pair in pairwise(looks))) is not None:
@@ -57,6 +58,7 @@ class Own:
         return _together(of_each) if of_each else None
 
     def _samples(self, tier: Tier, since: float) -> dict[str, list[Placed]]:
+        """By instance, from the last one at or before a moment on."""
         backend = ring.backend()
         rows = backend.read(tier, tier.slot(since)) if backend else ()
         found: dict[str, list[Placed]] = defaultdict(list)
@@ -68,7 +70,7 @@ class Own:
 
 
 def _finest(tiers: Sequence[Tier], step: int, age: float) -> Tier:
-    """The coarsest that is fine enough, and reaches far enough back."""
+    """The coarsest that is fine enough, or the finest, of those that reach far enough back."""
     fitting = [tier for tier in tiers if tier.seconds >= age] or tiers[-1:]
     return next((tier for tier in reversed(fitting) if tier.step <= step), fitting[0])
 

@@ -9,13 +9,15 @@ from datetime import date, time
 from itertools import islice
 from typing import Any
 
+from observability.known import hide
+
 MAX_TEXT = 16_384  # characters of a message, or of an exception with its traceback
 MAX_EXTRAS = 32_768  # about so many characters for all else that a record carries, to each the same
 MAX_DEPTH, MAX_ITEMS = 6, 100
 LEAST = 8  # characters that each value takes, however short it is
 
-# The attributes of every record, and Django's request, which has been told of in the message.
-STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "request"}
+# The attributes of every record, Django's request, which has been told of in the message, and uvicorn's message again.
+STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "request", "color_message"}
 
 
 def cut(text: str, limit: int = MAX_TEXT) -> str:
@@ -90,18 +92,22 @@ def _is_short(number: float) -> bool:
 
 
 class Forgiving(logging.Formatter):
-    """Tells of a record also when its arguments do not fit its message, or when something of it cannot be shown."""
+    """Tells of a record also when its arguments do not fit its message, or when something of it cannot be shown.
+
+    The secrets of the settings and of the environment are in no line.
+    """
 
     def line(self, record: logging.LogRecord) -> str:
         raise NotImplementedError
 
     def format(self, record: logging.LogRecord) -> str:
         try:
-            return self.line(record)
+            line = self.line(record)
         except Exception as error:
             told = copy(record)
             told.msg, told.args = f"{cut(shown(record.msg))} {cut(shown(record.args))} ({shown(error)})", None
-            return self.line(told)
+            line = self.line(told)
+        return hide(line)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's own name
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -74,11 +75,12 @@ class Chart:
         return all(value is None for line in self.lines for value in line.values)
 
     def _rows(self, write: Write) -> Iterable[Sequence[str]]:
-        with_day = self.end - self.start >= DAY
-        every = max(1, -(-len(self.times) // ROWS))
+        with_day, days = self.end - self.start >= DAY, self.bar >= DAY
+        every = 1 if days else max(1, -(-len(self.times) // ROWS))
+        when = formats.day if days else partial(formats.clock, with_day=with_day)
         known = [at for at in range(len(self.times)) if any(line.values[at] is not None for line in self.lines)]
         for at in known[::-1][::every]:
-            yield formats.clock(self.times[at], with_day=with_day), *(write(line.values[at]) for line in self.lines)
+            yield when(self.times[at]), *(write(line.values[at]) for line in self.lines)
 
     def as_json(self) -> dict[str, Any]:
         """For the script that draws."""

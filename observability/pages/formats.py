@@ -58,6 +58,12 @@ def clock(at: float, *, with_day: bool = False) -> str:
     return f"{moment:%b} {moment.day}, {moment:%H:%M}" if with_day else f"{moment:%H:%M}"
 
 
+def day(at: float) -> str:
+    """The day in the site's time zone, of seconds since the epoch."""
+    moment = datetime.fromtimestamp(at, timezone.get_current_timezone())
+    return f"{moment.day} {moment:%b}"
+
+
 def ago(moment: datetime, now: float) -> SafeString:
     """An age, with the exact time for who wants it."""
     exactly = moment.isoformat(timespec="seconds")

@@ -55,6 +55,7 @@ def context(request: HttpRequest, reading: Reading) -> dict[str, Any]:
         "enabled": get_conf().METRICS_ENABLED,
         "prometheus_url": prometheus_link(),
         "json_url": _json_url(),
+        "spend_url": sections.url_of(request, "spend"),
         "ranges": [(one, _query(request, range=one.name)) for one in RANGES.values()],
         "range": span,
         "at": reading.at,

@@ -28,6 +28,7 @@ class Cell:
     share: float | None = None  # 0 to 1, of a meter
     bad: bool = False
     prefix: str = ""  # small, before the text
+    role: int = 0  # of the colour that a chart has it in
 
     @property
     def percent(self) -> str:
@@ -45,6 +46,12 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     empty: str = "Nothing in this range."
     wide: bool = False
+    total: Sequence[Cell] = ()  # the last row
+
+    @property
+    def totals(self) -> list[tuple[Column, Cell]]:
+        """The last row, each cell with its column."""
+        return list(zip(self.columns, self.total, strict=True)) if self.total else []
 
     @property
     def cells(self) -> list[list[tuple[Column, Cell]]]:
@@ -65,7 +72,7 @@ def add_table(name: str, make: MakeTable) -> None:
 
 
 def link(what: str, make: MakeUrl) -> None:
-    """Lead from each ``job_type``, from each ``step`` or from the failed ``jobs`` to a page.
+    """Lead from each ``job_type``, from each ``step``, from the failed ``jobs`` or from the ``spend`` to a page.
 
     ``make`` gets the request and the name of the type or step, and gives an empty text to whoever may not go there.
     """

@@ -37,7 +37,8 @@ def _capture(context: Context | None, send: Callable[[Any], str | None]) -> str 
     if (sdk := active()) is None:
         return None
     with harmless, sdk.new_scope() as scope:
-        _apply(scope, context or {})
+        with harmless:  # a context that is none must not cost the error
+            _apply(scope, context or {})
         return send(sdk)
     return None
 

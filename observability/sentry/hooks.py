@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import weakref
-from collections.abc import Callable, Iterator
-from functools import cache, partial
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial, wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
-from django.conf import settings
 from django.http import HttpRequest
 
-from observability import access, correlation
+from observability import access, correlation, known
 from observability.conf import get_conf
-from observability.scrubbing import Scrubber, known_secrets
+from observability.logs.filters import IDS
+from observability.scrubbing import FILTERED, Scrubber
 
 from .sdk import active, harmless
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Event = dict[str, Any]
 # Arguments of a message are sent within it, where what is before them tells whether they are secrets, and not apart.
 ARGUMENT = "sentry.message.parameter"
+# Django's answer to a server that asks for the protocol "lifespan": uvicorn, who goes on without.
+NO_LIFESPAN = "Django can only handle ASGI/HTTP connections, not lifespan."
 SESSION_KEY = "_auth_user_id"  # django.contrib.auth.SESSION_KEY, without loading an app that may not be installed
 
 
 @cache
 def _scrubber() -> Scrubber:
-    """Knows the secrets that the settings and the environment hold."""
-    named = {name: getattr(settings, name, None) for name in dir(settings) if name.isupper()}
-    return Scrubber(known_secrets(named) | known_secrets(vars(get_conf())) | known_secrets(os.environ))
+    return Scrubber(known.secrets(), addresses=get_conf().SENTRY_USER_IP)
 
 
 def clean(value: Any) -> Any:
@@ -35,35 +36,74 @@ def clean(value: Any) -> Any:
     return _scrubber()(value)
 
 
-def _or_nothing(prepare: Callable[[Event], Event]) -> Callable[[Event, Any], Event | None]:
-    """What cannot be made safe is not sent, but counted."""
+def clean_file(content: bytes) -> bytes:
+    """What is attached to an event: its text without secrets, or nothing of it if it is no text."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = FILTERED
+    return _scrubber().clean(text).encode()
 
-    def hook(event: Event, hint: Any = None) -> Event | None:
+
+def or_nothing(function: Callable[P, T]) -> Callable[P, T | None]:
+    """What cannot be made safe is not sent, but counted: the function then returns None."""
+
+    @wraps(function)
+    def careful(*args: P.args, **kwargs: P.kwargs) -> T | None:
         try:
-            return prepare(event)
+            return function(*args, **kwargs)
         except Exception as error:
             from observability.metrics import drop  # which needs the settings, and this module is imported by them
 
             drop("observability.sentry", "scrubber", type(error).__name__)  # its text may quote the secret
             return None
 
-    return hook
+    return careful
 
 
-@_or_nothing
-def before_send(event: Event) -> Event:
-    """An error, message, transaction or check-in as it leaves; arguments of a log record only within its message."""
+def trim(event: Event) -> Event:
+    """Without what is not sent of a user, and arguments of a log record, which are within its message."""
     event = _with_allowed_user(event)
     if log := event.get("logentry"):
         event["logentry"] = {name: part for name, part in log.items() if name != "params"}
-    return cast(Event, clean(event))
+    if extra := event.get("extra"):
+        event["extra"] = _that_hold(extra)
+    return event
 
 
-@_or_nothing
-def before_send_log(log: Event) -> Event:
-    """A log line or metric as it leaves, with the ids that hold."""
+def _that_hold(data: Mapping[str, Any]) -> Event:
+    """What a log record carries, without the ids that are on it as None, so that a format may name them."""
+    return {name: value for name, value in data.items() if value is not None or name not in IDS}
+
+
+@or_nothing
+def before_send(event: Event, hint: Any = None) -> Event:
+    """An error, message, transaction or check-in as it may leave; for a client of the host's own."""
+    return cast(Event, clean(trim(event)))
+
+
+@or_nothing
+def before_transport(event: Event, hint: Any = None) -> Event | None:
+    """The same for our client, whose transport cleans what it sends, and who leaves out what is no error."""
+    return None if _declines_lifespan(hint or {}) else trim(event)
+
+
+def _declines_lifespan(hint: Mapping[str, Any]) -> bool:
+    _, error, _ = hint.get("exc_info") or (None, None, None)
+    return isinstance(error, ValueError) and str(error) == NO_LIFESPAN
+
+
+@or_nothing
+def before_breadcrumb(crumb: Event, hint: Any = None) -> Event:
+    """What is kept of a log record or call, in case that an error follows."""
+    return crumb | {"data": _that_hold(crumb["data"])} if crumb.get("data") else crumb
+
+
+@or_nothing
+def before_send_log(log: Event, hint: Any = None) -> Event:
+    """A log line or metric, with the ids that hold."""
     given = {name: value for name, value in log.get("attributes", {}).items() if not name.startswith(ARGUMENT)}
-    return cast(Event, clean(log | {"attributes": {**correlation.ids.get(), **given}}))
+    return log | {"attributes": {**correlation.ids.get(), **_that_hold(given)}}
 
 
 def _with_allowed_user(event: Event) -> Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -53,6 +54,7 @@ def _start(conf: Conf) -> None:
         import sentry_sdk
 
         sentry_sdk.init(**options(conf))
+        hurry()
     except ImportError:
         warn("sentry", "SENTRY_DSN is set, but the extra is not installed: django-automation-observability[sentry].")
     except Exception as error:
@@ -64,6 +66,8 @@ def _start(conf: Conf) -> None:
 def options(conf: Conf) -> dict[str, Any]:
     """What ``sentry_sdk.init`` is called with."""
     from sentry_sdk.scrubber import EventScrubber
+
+    from .transport import CleanTransport
 
     return {
         "dsn": conf.SENTRY_DSN.strip(),
@@ -78,9 +82,12 @@ def options(conf: Conf) -> dict[str, Any]:
         "include_local_variables": conf.SENTRY_LOCAL_VARIABLES,
         "trace_propagation_targets": list(conf.SENTRY_TRACE_TARGETS),
         "enable_logs": conf.SENTRY_LOGS,
-        "event_scrubber": EventScrubber(send_default_pii=conf.SENTRY_USER_IP),  # else it takes the address out
-        "before_send": hooks.before_send,
-        "before_send_transaction": hooks.before_send,
+        "transport": CleanTransport,
+        "spotlight": False,  # it would not go through the transport
+        "event_scrubber": EventScrubber(denylist=[], send_default_pii=True),  # finds nothing; ours looks everywhere
+        "before_send": hooks.before_transport,
+        "before_send_transaction": hooks.before_transport,
+        "before_breadcrumb": hooks.before_breadcrumb,
         "before_send_log": hooks.before_send_log,
         "before_send_metric": hooks.before_send_log,
         "shutdown_timeout": shutdown.FLUSH_SECONDS,
@@ -113,6 +120,17 @@ def _integrations() -> Iterator[Any]:
                 yield getattr(import_module(f"sentry_sdk.integrations.{module}"), name)()
             except DidNotEnable:  # it is too old, or another package of that name
                 continue
+
+
+@cache
+def hurry() -> None:
+    """Spare the caller the SDK's work on what needs none, and the log what urllib3 says of each attempt to send."""
+    from sentry_sdk.scope import add_global_event_processor
+
+    from . import plain, transport
+
+    add_global_event_processor(plain.hasten)
+    logging.getLogger("urllib3.connectionpool").addFilter(transport.is_of_others)
 
 
 @cache

@@ -47,6 +47,7 @@ class Rule:
     writes_nothing: bool = False
     zeros_are_left_out: bool = False  # so that a missing number is 0 where the total agrees
     total_tells_reasoning: bool = False  # tokens beyond input and output are reasoning
+    elsewhere: str = ""  # a list of steps, of which the numbers hold only those of type message
     told: Told | None = None
 
 
@@ -91,6 +92,7 @@ MESSAGES = Rule(  # the same on Bedrock, Vertex and Azure
         "web_searches": ("server_tool_use.web_search_requests",),
     },
     beside_input=("cached_input_tokens", "cache_write_tokens"),
+    elsewhere="iterations",  # https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage
 )
 CONVERSE = Rule(
     source="https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html",
@@ -164,6 +166,8 @@ def read_usage(api: str, said: Mapping[str, Any], provider: str = "") -> Usage:
     _add(counts, "output_tokens", *(beside[name] for name in rule.beside_output))
     if not _explains(counts, total, rule.total_tells_reasoning):
         refused.append((rule.total, CONTRADICTION))
+    if not _holds_all(_find(said, rule.elsewhere)):
+        refused.append((rule.elsewhere, CONTRADICTION))
     refused = [(name, reason) for name, reason in refused if name not in counts]  # ``Usage`` looks at kinds itself
     return Usage(**counts, told_cost=_told_cost(said, rule.told), refused=tuple(refused))
 
@@ -197,6 +201,11 @@ def _explains(counts: dict[str, Any], total: object, tells_reasoning: bool) -> b
         counts |= {"output_tokens": written + beyond, "reasoning_tokens": beyond}
         return True
     return beyond == 0
+
+
+def _holds_all(steps: object) -> bool:
+    """Whether no step was of another kind, or of another model, whose tokens are told beside the numbers."""
+    return all(isinstance(step, Mapping) and step.get("type") == "message" for step in _list(steps))
 
 
 def _told_cost(said: Mapping[str, Any], told: Told | None) -> Decimal | None:
@@ -235,8 +244,11 @@ def _find(said: Any, path: str) -> Any:
 
 
 def _one_of(items: Any, key: str, value: str) -> Any:
-    items = items if isinstance(items, list) else []
-    return next((item for item in items if isinstance(item, Mapping) and item.get(key) == value), None)
+    return next((item for item in _list(items) if isinstance(item, Mapping) and item.get(key) == value), None)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 @cache

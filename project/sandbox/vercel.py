@@ -31,6 +31,11 @@ class Project:
     created: int  # Unix time, ms
     id: str = field(default_factory=lambda: new_id("prj_"))
 
+    @property
+    def label(self) -> str:
+        """Its name as a part of a host."""
+        return re.sub(r"[._]", "-", self.name)
+
     def as_dict(self) -> dict[str, Any]:
         owner = self.team or "user_sandbox"
         times = {"createdAt": self.created, "updatedAt": self.created}
@@ -56,11 +61,11 @@ class Deployment:
 
     @property
     def host(self) -> str:
-        return f"{self.project.name}-{self.id[-9:]}.{DOMAIN}"
+        return f"{self.project.label}-{self.id[-9:]}.{DOMAIN}"
 
     @property
     def aliases(self) -> list[str]:
-        return [f"{self.project.name}.{DOMAIN}"] if self.target == "production" else []
+        return [f"{self.project.label}.{DOMAIN}"] if self.target == "production" else []
 
     def as_dict(self) -> dict[str, Any]:
         state = self.state

@@ -84,6 +84,16 @@ def test_a_request_is_shown_with_why_it_failed(admin_client):
         assert "HTTP 529 overloaded_error" in text(admin_client.get(address))
 
 
+def test_a_request_that_still_runs_is_not_called_unpriced(admin_client, job):
+    AIRequest.objects.create(job=job, model="claude", status="success", cost=Decimal("0.394"))
+    AIRequest.objects.create(job=job, model="claude")
+
+    for page in (JOBS, page_of(job)):
+        shown = text(admin_client.get(page))
+        assert "$0.3940 1 running" in shown
+        assert "unpriced" not in shown
+
+
 def test_markup_is_text_wherever_it_stands(admin_client, job):
     Job.objects.filter(pk=job.pk).update(
         job_type=MARKUP, error=MARKUP, payload={MARKUP: MARKUP}, result=MARKUP, request_id=MARKUP, worker=MARKUP
@@ -159,6 +169,12 @@ def test_jobs_are_filtered(admin_client, admin_user, user, job):
 )
 def test_a_filter_that_cannot_be_is_no_error(admin_client, job, query):
     assert admin_client.get(JOBS, query, follow=True).status_code == 200
+
+
+@pytest.mark.parametrize("address", [JOBS, STEPS, REQUESTS])
+def test_a_list_is_asked_for_nothing_but_its_filters(admin_client, address):
+    for query in ({"error__contains": "x"}, {"status__regex": "x"}, {"payload__contains": "x"}, {"job__error": "x"}):
+        assert admin_client.get(address, query).status_code == 400
 
 
 def test_the_models_that_were_asked_can_be_chosen_from(admin_client):

@@ -323,7 +323,8 @@ def test_all_projects_of_the_team_are_found(vercel, services, settings, waits):
         for number in range(101):
             client.create_deployment(f"site-{number}", FILES)
         names = [project["name"] for project in client.projects()]
-        assert client.project("site-7")["name"] == "site-7"
+        site = client.project("site-7")
+        assert (site["name"], client.project(site["id"])) == ("site-7", site)
     assert names == [f"site-{number}" for number in reversed(range(101))]
     assert refusal(vercel.project, "site-7").status == 404
 
@@ -342,3 +343,10 @@ def test_what_is_no_name_of_a_project_is_not_asked_for(vercel, services, wrong):
         with pytest.raises(ValueError):
             ask(wrong)
     assert services.requests() == []
+
+
+def test_a_project_may_be_looked_at_by_its_id_and_not_be_made_by_one(vercel, services):
+    assert refusal(vercel.project, "prj_Bakery1").status == 404
+    with pytest.raises(ValueError):
+        vercel.create_deployment("prj_Bakery1", FILES)
+    assert [entry["operation"] for entry in services.requests()] == ["get_project"]

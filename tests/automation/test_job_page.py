@@ -22,7 +22,10 @@ pytestmark = pytest.mark.django_db
 
 JOBS = "/admin/automation/job/"
 MARKUP = "</p></script><img src=x onerror=alert(1)>"
-SENTRY = "https://sentry.example.com/?query={event_id}"
+SENTRY = {
+    "SENTRY_TRACE_URL": "https://sentry.test/{trace_id}/",
+    "SENTRY_EVENT_URL": "https://sentry.test/?q={event_id}",
+}
 
 
 @pytest.fixture
@@ -221,9 +224,9 @@ def test_a_job_that_asked_no_model_says_so(admin_client):
 # Ids, payload and result
 
 
-@pytest.mark.parametrize("template", [SENTRY, ""], ids=["as a link", "where it is not known"])
-def test_ids_lead_on(admin_client, job, settings, template):
-    settings.OBSERVABILITY = settings.OBSERVABILITY | {"SENTRY_EVENT_URL": template}
+@pytest.mark.parametrize("addresses", [SENTRY, {}], ids=["as links", "where it is not known"])
+def test_ids_lead_on(admin_client, job, settings, addresses):
+    settings.OBSERVABILITY = settings.OBSERVABILITY | addresses
     Job.objects.filter(pk=job.pk).update(idempotency_key="k-1")
 
     html = admin_client.get(page_of(job)).content.decode()
@@ -231,8 +234,8 @@ def test_ids_lead_on(admin_client, job, settings, template):
     ids = [str(job.pk), job.request_id, job.trace_id, job.sentry_event_id, "k-1"]
     assert re.findall(r"<code>([^<]+)</code> <button", html) == ids
     assert f'<a href="{JOBS}?q={job.request_id}">Jobs of this request</a>' in html
-    link = f'<a href="https://sentry.example.com/?query={job.sentry_event_id}">Open in Sentry</a>'
-    assert (link in html) == bool(template)
+    for address in (f"https://sentry.test/{job.trace_id}/", f"https://sentry.test/?q={job.sentry_event_id}"):
+        assert (f'<a href="{address}">Open in Sentry</a>' in html) == bool(addresses)
 
 
 def test_files_are_shown_one_by_one_and_long_texts_are_folded(admin_client, job):

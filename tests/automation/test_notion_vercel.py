@@ -105,6 +105,11 @@ def test_a_preview_has_an_address_of_its_own_and_production_the_project_s(make_w
     assert output(production, "deploy")["host"] == "bakery.vercel.localhost"
 
 
+def test_a_project_whose_name_no_host_may_have_is_deployed_like_any(make_website):
+    job = make_website(project="corner_shop.2", target="production")
+    assert (job.status, output(job, "deploy")["host"]) == ("success", "corner-shop-2.vercel.localhost")
+
+
 def test_the_api_shows_the_files(make_website, client, settings):
     job = make_website()
 
@@ -159,7 +164,18 @@ REFUSED = {
         None,
         7,
     ],
-    "project": ["", "Bakery", "a/b", "../bakery", "a" * 101, "bakery?teamId=1", "bakery\n", "-bakery", None],
+    "project": [
+        "",
+        "Bakery",
+        "prj_Bakery1",
+        "a/b",
+        "../bakery",
+        "a" * 101,
+        "bakery?teamId=1",
+        "bakery\n",
+        "-bakery",
+        None,
+    ],
     "model": ["", "gpt-4", f"{CLAUDE} ", None],
     "target": ["", "staging", "Production", None],
     "files": [[]],

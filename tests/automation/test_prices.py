@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import StringIO
 
@@ -145,9 +145,11 @@ def test_a_dry_run_shows_it_and_changes_nothing(unpriced):
 
 
 def test_the_price_is_that_of_the_time_when_a_request_was_made(unpriced):
-    unpriced()
-    set_price(since=date(2999, 1, 1))
+    unpriced(created_at=datetime(2021, 6, 1, tzinfo=UTC))
+    set_price(since=date(2022, 1, 1))
     assert [price.cost for _, price in reprice()] == [None]
+    set_price(since=date(2021, 1, 1))
+    assert [price.version for _, price in reprice()] == ["2021-01-01"]
 
 
 def test_kinds_of_tokens_that_have_no_column_are_priced_as_well(unpriced):

@@ -12,6 +12,7 @@ from automation import engine, jobs, reaper
 from automation.models import AIRequest, Job
 from automation.reaper import reap
 from automation.transitions import start_job, start_step
+from observability.correlation import bound, current
 from observability.testing import assert_increases, metric_value
 from tests.automation.conftest import at_once
 
@@ -119,6 +120,27 @@ def test_a_job_that_was_taken_too_often_fails_and_counts_once(job):
     assert job.duration >= 61
     assert job.finished_at
     assert tasks() == ["FAILED"] * 3
+
+
+def test_the_log_says_of_each_job_what_became_of_it_with_the_ids_that_lead_there(job_type, settings, caplog):
+    settings.AUTOMATION = {"MAX_ATTEMPTS": 2}
+    name = job_type(lambda run: 42)
+    with bound(request_id="b3f1"):
+        once, twice, ended = (started(jobs.create_job(name, {})) for _ in range(3))
+        stranded = claimed(jobs.create_job(name, {}))
+    Job.objects.filter(pk=twice.pk).update(attempts=2)
+    Job.objects.filter(pk=stranded.pk).update(created_at=timezone.now() - LONG_AGO)
+    jobs.cancel_job(ended)
+
+    with caplog.filtering(lambda record: vars(record).update(current()) or True):
+        reap()
+        reap()
+
+    told = [(r.job_id, r.request_id, r.getMessage()) for r in caplog.records if r.name == reaper.logger.name]
+    assert sorted(told) == sorted(
+        (str(job.pk), "b3f1", f"Job {job.pk} ({name}) lost its worker, and is {status} now.")
+        for job, status in ((once, "pending"), (stranded, "pending"), (twice, "failed"), (ended, "cancelled"))
+    )
 
 
 def test_the_setting_says_how_often_a_job_may_be_taken(job, settings):

@@ -98,6 +98,27 @@ def test_a_job_knows_nothing_of_the_one_before_it_in_the_same_worker(deployment,
     assert "left behind" not in json.dumps(second)
 
 
+def test_a_job_whose_worker_was_killed_once_too_often_is_an_event_to_which_its_row_leads(site, sentry, environment):
+    folder = new_folder("gate")
+    with site(env=environment | {"MAX_ATTEMPTS": "1", "LEASE_SECONDS": "2"}, workers=1, redis=False) as running:
+        body = {"job_type": "slow", "payload": {"folder": str(folder)}}
+        job_id = running.post("/api/automation/start", json=body, headers=with_token(running)).json()["id"]
+        with running.worker() as worker:
+            eventually(lambda: len([*folder.iterdir()]), 1, seconds=40)
+            worker.kill()
+            worker.wait()
+        with running.worker():
+            [event] = sentry.wait("event", seconds=40)
+        job = running.get(f"/api/automation/jobs/{job_id}", headers=with_token(running)).json()
+        told = [line for line in running.lines("worker.log") if "lost its worker" in line["message"]]
+    assert event["message"] == "A job has failed because its workers stopped without a word."
+    assert event["tags"].items() >= {"job_id": job_id, "request_id": "asked-by-a-test"}.items()
+    assert (job["status"], job["sentry_event_id"]) == ("failed", event["event_id"])
+    assert [(line["job_id"], line["request_id"], line["trace_id"]) for line in told] == [
+        (job_id, "asked-by-a-test", job["trace_id"])
+    ]
+
+
 def test_calls_of_services_and_models_are_spans_and_the_reaper_checks_in(site, sentry, sandbox, environment):
     env = environment | variables(sandbox.url, ["Notion", "Vercel", "OpenAI", "Anthropic"])
     with site(env=env, workers=1, redis=False) as running, running.worker():

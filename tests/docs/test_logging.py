@@ -53,9 +53,11 @@ def test_the_page_names_the_fields_of_a_line():
 
 
 def test_the_gunicorn_example_is_what_the_site_does():
-    def setup_of(code):
-        [made] = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)]
-        return ast.dump(made.body[0])
+    def functions_of(code):
+        made = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)]
+        return {function.name: [ast.dump(line) for line in function.body] for function in made}
 
     [example] = [block.code for block in EXAMPLES if block.file == "gunicorn.conf.py"]
-    assert setup_of(example) == setup_of((ROOT / "project" / "gunicorn.conf.py").read_text())
+    of_example, of_site = map(functions_of, (example, (ROOT / "project" / "gunicorn.conf.py").read_text()))
+    assert of_example["name_request"] == of_site["name_request"]
+    assert of_example["setup"][:2] == of_site["setup"][:2]  # the form of the lines is the site's own

@@ -1,6 +1,7 @@
 """The page about Sentry: its examples run, and its alerts ask for what is sent."""
 
 import pytest
+from django.template import Context, Engine
 
 from automation.reaper import MONITOR
 from observability.scrubbing import is_secret
@@ -21,6 +22,13 @@ def test_each_example_runs_with_and_without_sentry(readme_project, sentry, examp
     code = f"{given}\n{example.code.replace('init(...', 'init(None')}\nprint('done')"
     assert readme_project.script(code) == "done\n"
     assert readme_project.script(code, SENTRY_DSN=sentry.dsn, SENTRY_TRACES_SAMPLE_RATE="1") == "done\n"
+
+
+def test_the_page_of_an_error_shows_its_ids_and_without_sentry_that_of_the_request():
+    [example] = blocks("html", pages=[PAGE])
+    page = Engine().from_string(example.code)
+    assert "give these: request r1, error e1." in page.render(Context({"request_id": "r1", "event_id": "e1"}))
+    assert "give these: request r1." in page.render(Context({"request_id": "r1", "event_id": ""}))
 
 
 def test_the_alerts_ask_for_what_is_sent():

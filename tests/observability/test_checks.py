@@ -93,6 +93,7 @@ def test_none_is_as_good_as_nothing(messages):
         ({"CACHE_ALIAS": "sessions"}, "observability.E007"),
         ({"SENTRY_EVENT_URL": "https://sentry.example.com/issues/"}, "observability.E009"),
         ({"SENTRY_EVENT_URL": "javascript:{event_id}"}, "observability.E009"),
+        ({"SENTRY_TRACE_URL": "https://sentry.example.com/{event_id}"}, "observability.E009"),
         ({"PROMETHEUS_MULTIPROC_DIR": "metrics"}, "observability.W008"),
         ({"PROMETHEUS_MULTIPROC_DIR": "a\0b"}, "observability.E003"),
     ],

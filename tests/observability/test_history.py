@@ -75,6 +75,40 @@ print(json.dumps([sum(step.sum("http_requests_total") for step in past.steps if 
     assert kept(code) == [7.0, 1.4]
 
 
+def test_the_last_minute_is_no_longer_than_that(kept):
+    code = """
+for slot in range(40):
+    request(90 if slot < 30 else 15)
+    keeper.keep(BEGIN + 15 * slot + 0.3)
+past = read("6h", BEGIN + 15 * 39 + 1)
+print(json.dumps([past.minute.request_rate, past.minutes.request_rate]))
+"""
+    minute, minutes = kept(code)
+    assert minute == pytest.approx(1.0, abs=0.05)
+    assert minutes == pytest.approx(3.5, abs=0.2)
+
+
+def test_what_was_spent_counts_from_midnight(kept):
+    code = """
+from datetime import datetime, timezone
+midnight = datetime.fromtimestamp(BEGIN, timezone.utc).replace(hour=0, minute=0, second=0).timestamp()
+def write(tier, at, usd):
+    sample = Sample(at, {"ai_cost_usd_sum": {(): usd}}, {})
+    backend.write(tier, ring.Row("another host", tier.slot(at), sample.pack()))
+for quarter, usd in enumerate([7.0, 9.0, 9.5, 10.0], start=-1):
+    write(ring.TIERS[1], midnight + 900 * quarter, usd)
+for minute, usd in enumerate([10.0, 10.0, 10.25]):
+    write(ring.FINE, midnight + 1800 + 15 * minute, usd)
+past = read("15m", midnight + 1800 + 31)
+from observability.pages import charts
+[spend] = [chart for chart in charts.make(past, jobs=False, spend=True) if chart.id == "spend"]
+print(json.dumps([past.spent_before, spend.summary]))
+"""
+    spent_before, summary = kept(code)
+    assert spent_before == 0.5  # until the beginning of the chart
+    assert summary == "Now $0.75"
+
+
 def test_one_sample_is_taken_in_a_slot_whoever_asks(kept):
     code = """
 for second in range(0, 60, 5):

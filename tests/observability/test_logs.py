@@ -247,6 +247,24 @@ def test_while_debugging_a_line_is_for_people(readable):
     assert below[-1] == "    ValueError: for a reason"
 
 
+def test_while_debugging_a_line_shows_what_a_record_carries_after_the_ids(readable):
+    with bound(job_id=7, supplier="acme"):
+        readable.info("Paid.", extra={"order": 0, "by": None, "lines": ["a\nb"], "odd": Shy()})
+    told = readable.text.partition("Paid.")[2]
+    assert told == " job_id=7 order=0 lines=['a\\nb'] odd=<Shy that cannot be shown> supplier=acme\n"
+
+
+def test_while_debugging_django_says_once_what_its_messages_say():
+    log = Log("django.db.backends", debug=True)
+    log.info("(0.1) SELECT 1", extra={"sql": "SELECT 1", "duration": 0.1, "request_id": "r1"})
+    assert log.text.endswith(": (0.1) SELECT 1 request_id=r1\n")
+
+
+def test_the_message_that_uvicorn_has_for_a_terminal_is_left_out(log):
+    log.info("Started.", extra={"color_message": "\x1b[36mStarted.\x1b[0m"})
+    assert "color_message" not in log.line
+
+
 def test_while_debugging_nothing_looks_like_a_line_of_its_own_or_reaches_the_terminal():
     log = Log(UNRULY, debug=True)
     log.info("%s", UNRULY, exc_info=raised(FORGED))
@@ -264,3 +282,23 @@ chosen = [logging.getLogger(name).getEffectiveLevel() for name in ("", "shop", "
 print(json.dumps(chosen))
 """
     assert own_process(code) == [30, 10, 30]
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_secret_of_the_settings_or_of_the_environment_is_in_no_line(own_process, debug):
+    code = f"""
+import io, logging
+from observability.logs import formatter
+stream = io.StringIO()
+handler = logging.StreamHandler(stream)
+handler.setFormatter(formatter(debug={debug}))
+log = logging.getLogger("shop")
+log.addHandler(handler)
+secret = os.environ["SHOP_API_KEY"]
+log.error("Sent %s to %s.", secret, "useful", exc_info=ValueError(secret), extra={{"given": [secret, "useful"]}})
+print(json.dumps(stream.getvalue()))
+"""
+    told = own_process("import os\n" + code, SHOP_API_KEY='no "looks" at all')
+    assert "looks" not in told
+    assert "Sent [Filtered] to useful." in told
+    assert debug or json.loads(told)["given"] == ["[Filtered]", "useful"]

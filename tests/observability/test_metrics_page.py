@@ -176,6 +176,17 @@ def test_a_restart_of_the_server_is_survived():
             assert page.locator(".trouble").is_hidden()
 
 
+def test_who_signed_out_meanwhile_is_told_so(served):
+    with opened(served) as page:
+        live(page)
+        cookies = page.context.cookies()
+        page.context.clear_cookies()
+        page.locator("[data-state=stale]", has_text="Signed out").wait_for(timeout=15_000)
+        page.context.add_cookies(cookies)
+        page.get_by_role("button", name="Try now").click()
+        live(page)
+
+
 def test_the_keyboard_reads_a_chart(served):
     with opened(served) as page:
         live(page)

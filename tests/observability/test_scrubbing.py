@@ -18,18 +18,21 @@ SECRET_NAMES = """
     X-CSRFToken refresh-token secret client_secret SECRET_KEY key api_key apikey X-Api-Key apiKey AWSAccessKeyId
     private_key ssh_keys authorization Authorization HTTP_AUTHORIZATION Proxy-Authorization auth cookie Set-Cookie
     cookies dsn SENTRY_DSN session session_id sessionid user_session card card_number cardNumber credit-card cvc
-    credentials jwt otp
+    credentials jwt otp pass db_pass passcode pin totp creds sid connect.sid PHPSESSID X-Amz-Signature sig cc_number
+    ｐａｓｓｗｏｒｄ
 """.split()
 PLAIN_NAMES = """
     primary_key foreign_key sort_key public_key keyboard keyword monkey turkey author authors authentic discard
     wildcard cardinality tokenizer is_tokenized user_id job_id request_id trace_id step model url KeyError
-    message path hotkey idempotency_key
+    message path hotkey idempotency_key cache_key db.redis.key compass bypass spin inside design
 """.split()
 # By themselves, within a sentence, and after a name that says nothing.
 TELLING = {
     "bearer": "Bearer abcDEF123456",
     "bearer in lower case": "bearer 0123456789abcdef",
     "basic": "Basic YWxhZGRpbjpvcGVuc2VzYW1l",
+    "BASIC": "BASIC YWxhZGRpbjpvcGVuc2VzYW1l",
+    "bearer on a line of its own": "Bearer\nabcDEF123456",
     "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N",
     "OpenAI": "sk-proj-4lq9XabcDEF012345678",
     "Anthropic": "sk-ant-api03-abcdef-0123456789",
@@ -41,10 +44,25 @@ TELLING = {
     "AWS": "AKIAIOSFODNN7EXAMPLE",
     "Google": "AIzaSyA-0123456789abcdefghijklmnopqrstu",
     "Slack": "xoxb-123456789012-abcdefGHIJKL",
+    "Slack of an app": "xapp-1-A0123456789-abcdef",
+    "Slack's webhook": "https://hooks.slack.com/services/T00000001/B00000002/abcdefgh0123456789",
+    "Discord's webhook": "https://discord.com/api/webhooks/123456789012345678/abc-def0123456789",
+    "Telegram's bot": "https://api.telegram.org/bot123456789:AAHabcdefghijklmnopqrstuvwxyz01234/getMe",
+    "Groq": "gsk_abcdefghij1234567890",
+    "xAI": "xai-abcdefghij1234567890",
+    "Google OAuth": "GOCSPX-abcdefghij1234567890",
+    "Shopify": "shpat_abcdef0123456789",
+    "DigitalOcean": "dop_v1_abcdef0123456789",
+    "Fernet": "gAAAAABh0123456789abcdefghijklmnopqrstuvwxyz",
+    "hash of a password": "pbkdf2_sha256$870000$abcdefgh12345$abcdefghij0123456789=",
+    "link for a new password": "cx8b2k-0123456789abcdef0123456789abcdef",
+    "signed value": "eyJhIjoxfQ12345:1tabcd:abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
     "card": "4111 1111 1111 1111",
+    "card with wide spaces": "4111\u00a01111  1111 1111",
     "card without spaces": "5555555555554444",
     "card with hyphens": "3782-822463-10005",
     "private key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----",
+    "PGP": "-----BEGIN PGP PRIVATE KEY BLOCK-----\nMIIEow0\n-----END PGP PRIVATE KEY BLOCK-----",
     "half a private key": "-----BEGIN PRIVATE KEY-----\nMIIEow",
     "session in the cache": "django.contrib.sessions.cacheabcdefghijklmnopqrstuvwxyz012345",
 }
@@ -67,6 +85,31 @@ ASSIGNED = [
     "amqp://ada:HIDDEN/with@signs@mq.example.org",
     "https://HIDDEN@o1.ingest.sentry.io/2",
     "https://example.org/a?user=1&key=HIDDEN#part",
+    "{'password': ['HIDDEN', 'HIDDEN spaces'], 'page': 2}",
+    '{"tokens": {"a": {"b": "HIDDEN }"}}, "page": 2}',
+    "Login(password=SecretStr('HIDDEN spaces'), page=2)",
+    "headers={b'authorization': b'HIDDEN spaces'}, page=2",
+    "scope: [(b'host', b'a'), (b'cookie', b'HIDDEN spaces')], page=2",
+    "{'name': 'password', 'value': 'HIDDEN spaces'}, page=2",
+    '<input name="csrfmiddlewaretoken" value="HIDDEN"> page=2',
+    "<password>HIDDEN</password> page=2",
+    "if token == 'HIDDEN spaces' and page=2",
+    "password := 'HIDDEN spaces', page=2",
+    "set_password('HIDDEN spaces'), page=2",
+    "no user for token 'HIDDEN spaces', page=2",
+    "the password is HIDDEN123 on page=2",
+    "createuser --password HIDDEN page=2",
+    "a?user%5Bpassword%5D=HIDDEN&page=2",
+    "a?next=%2Fb%3Ftoken%3DHIDDEN&page=2",
+    "DETAIL:  Key (api_token)=(HIDDEN spaces) already exists. page=2",
+    "DETAIL:  Failing row contains (1, ada, HIDDEN spaces, 2026). page=2",
+    "[SQL: SELECT 1 WHERE a = ?]\n[parameters: ('HIDDEN spaces', [1])]\n(Background)",
+    "password=ab'HIDDEN<HIDDEN\\HIDDEN&page=2",
+    "cut off here: password='HIDDEN spaces",
+    "cut off here: tokens=['HIDDEN spaces",
+    'Authorization: Digest username="ada", response="HIDDEN spaces"',
+    '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\nHIDDEN spaces\r\n--b--',
+    "password\n  String is too short [type=string_too_short, input_value='HIDDEN spaces', input_type=str]",
 ]
 
 
@@ -112,6 +155,10 @@ def test_what_is_assigned_to_a_secret_name_is_filtered_within_a_text(text):
         "1731000000000 and 4111111111111112 are no cards",
         "0b5d7a5e-1c6b-4a3e-9c55-6a4111111111 is an id",
         "max_tokens=8192&page=2",
+        'SELECT "session_key" FROM "django_session" WHERE "session_key" = %s AND token = ? AND secret = $1',
+        "unexpected token '<' in the session of today",
+        "token_id=5, password=None, has_token=True",
+        "key 'page-of-today' is missing",
     ],
 )
 def test_a_text_without_secrets_stays(text):
@@ -153,6 +200,40 @@ def test_in_lines_of_source_only_literals_are_filtered():
 def test_names_of_packages_are_no_names_of_secrets():
     assert scrub({"modules": {"django-session-x": "1.0"}}) == {"modules": {"django-session-x": "1.0"}}
     assert scrub({"extra": {"modules": {"session": "1.0"}}}) == {"extra": {"modules": {"session": FILTERED}}}
+
+
+def test_what_follows_an_option_among_arguments_is_filtered():
+    arguments = ["manage.py", "createuser", "--password", "hunter2", "--token=hunter2", "--name", "ada"]
+    assert scrub(arguments) == [*arguments[:3], FILTERED, f"--token={FILTERED}", *arguments[5:]]
+
+
+def test_ids_of_traces_are_no_numbers_of_cards():
+    ids = {"trace_id": "41111111111111114111111111111111", "span_id": "4111111111111111", "parent_span_id": None}
+    assert scrub(ids) == ids
+    assert scrub({"number": "4111111111111111"}) == {"number": FILTERED}
+
+
+def test_attributes_keep_the_form_that_they_have():
+    count = {"gen_ai.usage.input_tokens": {"value": 5, "type": "integer"}}
+    secret = {"api_key": {"value": 5, "type": "integer"}, "a": {"value": "token=hunter2", "type": "string"}}
+    assert scrub(count) == count
+    assert scrub(secret) == {
+        "api_key": {"value": FILTERED, "type": "string"},
+        "a": {"value": f"token={FILTERED}", "type": "string"},
+    }
+
+
+ADDRESSES = """
+    X-Forwarded-For Forwarded X-Real-IP CF-Connecting-IP True-Client-IP X-Client-IP Fastly-Client-IP REMOTE_ADDR
+    ip_address client.address network.peer.address
+""".split()
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_addresses_of_clients_are_filtered_where_they_are_not_allowed(name):
+    held = {name: "192.0.2.1", "zip": "12345", "server.address": "db", "description": "a", "email_address": "a@b"}
+    assert scrub(held) == held
+    assert Scrubber(addresses=False)(held) == held | {name: FILTERED}
 
 
 def test_what_is_no_json_is_seen_as_its_text():
@@ -201,6 +282,14 @@ def test_a_text_made_to_take_long_does_not():
         "sk-" * 30_000,
         "\\" * 100_000,
         "A:" * 50_000,
+        "token=[" * 20_000,
+        "token='\\" * 20_000,
+        'name="token"\n' * 10_000,
+        "('token', '" * 10_000,
+        "name: token, " * 10_000,
+        "Failing row contains (" * 5_000,
+        "token is " * 10_000,
+        "a.b:c" * 20_000,
     ]
     begin = time.process_time()
     for text in hostile:

@@ -67,6 +67,23 @@ def test_a_mistake_of_who_calls_a_command_is_no_event(deployment, sentry):
     assert sentry.wait("event", number=0) == []
 
 
+STARTED = """
+import asyncio
+from django.core.asgi import get_asgi_application
+from observability.sentry import capture_message
+try:
+    asyncio.run(get_asgi_application()({"type": "lifespan"}, None, None))
+except ValueError:  # so says Django, and uvicorn goes on without
+    capture_message("started")
+"""
+
+
+def test_the_start_of_a_server_that_asks_for_the_protocol_lifespan_is_no_error(deployment, sentry):
+    assert deployment.manage("shell", "-c", STARTED).returncode == 0
+    [event] = sentry.wait("event")
+    assert event["message"] == "started"
+
+
 RECEIVER = """
 from django.dispatch import Signal
 from observability.signals import job_finished
@@ -147,6 +164,21 @@ def test_a_client_of_the_hosts_own_stays_as_it_is_and_gets_the_ids(own_process):
         assert own_process(HOSTS_OWN, **env) == [[True] * 3, True, [["the host's own", tags]]]
 
 
+LATER = """
+sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=Kept)
+sentry_sdk.add_breadcrumb(message="a", data={"session": "hunter2"})
+sentry.capture_message("hello")
+[event] = sent
+print(json.dumps([event["message"], event["breadcrumbs"]["values"][-1]["data"]]))
+"""
+
+
+def test_a_client_that_the_host_makes_later_is_the_one_that_sends(own_process):
+    start = HOSTS_OWN.partition("sentry_sdk.init")[0]
+    told = own_process(start + LATER, SENTRY_DSN="http://other@127.0.0.1:9/2")
+    assert told == ["hello", {"session": "[Filtered]"}]
+
+
 # What the process reports of itself
 
 CAPTURED = """
@@ -179,6 +211,42 @@ def test_what_is_captured_by_hand_has_its_context_and_gives_its_id(own_process, 
     assert [span["description"] for span in mine["spans"]] == ["part"]
 
 
+LOGGED = """
+import logging
+from observability.correlation import bound
+
+with bound(request_id="r1"):
+    logging.getLogger("shop").info("One.")
+    logging.getLogger("shop").error("Two.", extra={"job_id": "its own", "order": None})
+print(json.dumps(True))
+"""
+
+
+def test_what_is_logged_comes_without_the_ids_that_do_not_hold(own_process, sentry, environment):
+    assert own_process(LOGGED, **environment | {"DJANGO_SETTINGS_MODULE": "tests.observability.sentry_settings"})
+    [event] = sentry.wait("event")
+    [batch] = sentry.wait("log")
+    [crumb] = [crumb for crumb in event["breadcrumbs"]["values"] if crumb["message"] == "One."]
+    [one, two] = [line["attributes"] for line in batch["items"] if line["body"] in ("One.", "Two.")]
+    assert {"job_id", "step"} & {*crumb["data"], *one} == set()
+    assert "step" not in {*event["extra"], *two}
+    assert (one["request_id"]["value"], two["job_id"]["value"]) == ("r1", "its own")
+    assert event["extra"]["job_id"] == "its own"
+    assert "order" in event["extra"]
+
+
+ODD_CONTEXTS = """
+from observability import sentry
+ids = [sentry.capture_message("a", context=odd) for odd in ("text", ["list"], {1: "one"}, {"user_id": object()})]
+print(json.dumps([ids, sentry.capture_exception(ValueError("b"), context=7)]))
+"""
+
+
+def test_what_is_captured_with_an_odd_context_is_sent_all_the_same(own_process, sentry, environment):
+    ids, last = own_process(ODD_CONTEXTS, **environment)
+    assert [event["event_id"] for event in sentry.wait("event", number=5)] == [*ids, last]
+
+
 CALLED = """
 import httpx2
 from observability import sentry
@@ -199,6 +267,34 @@ def test_only_services_that_are_named_get_the_trace(own_process, sentry, setting
     assert (b"sentry-trace: " in service.requests[0].lower()) is carried
     [mine] = sentry.wait("transaction")
     assert [span["op"] for span in mine["spans"]] == ["http.client"]
+
+
+STORED = """
+import os, redis, sqlalchemy
+from observability import sentry
+with sentry.transaction("mine", op="job"):
+    redis.Redis.from_url(os.environ["REDIS_URL"]).set("page:5", "hunter2")
+    with sqlalchemy.create_engine("sqlite://").connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT :number"), {"number": 5})
+        try:
+            connection.execute(sqlalchemy.text("SELECT nothing WHERE 1 = :any"), {"any": "hunter2"})
+        except sqlalchemy.exc.OperationalError as error:
+            sentry.capture_exception(error)
+print(json.dumps(True))
+"""
+
+
+def test_redis_and_sqlalchemy_are_spans_and_what_they_were_given_stays_here(own_process, sentry, environment):
+    own_process(STORED, **environment)
+    [mine] = sentry.wait("transaction")
+    assert [(span["op"], span["description"]) for span in mine["spans"]] == [
+        ("db.redis", "SET 'page:5' [Filtered]"),
+        ("db", "SELECT ?"),
+        ("db", "SELECT nothing WHERE 1 = ?"),
+    ]
+    [event] = sentry.wait("event")
+    assert "OperationalError) near" in exception(event)["value"]
+    assert "hunter2" not in json.dumps([mine, event])
 
 
 def test_exceptions_that_are_ignored_are_not_sent_nor_their_subclasses(own_process, sentry):

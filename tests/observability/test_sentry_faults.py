@@ -1,6 +1,7 @@
 """A Sentry that is slow, silent, gone or refuses, and processes that end while something waits to be sent."""
 
 import gzip
+import json
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ class Receiver(ThreadingHTTPServer):
 
     def __init__(self, status, seconds):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.status, self.seconds, self.came = status, seconds, []
+        self.status, self.seconds, self.came, self.bodies = status, seconds, [], []
         self.dsn = f"http://key@127.0.0.1:{self.server_port}/1"
 
     def handle_error(self, request, client_address):
@@ -40,6 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         time.sleep(self.server.seconds)
+        self.server.bodies.append(body)
         self.server.came += [time.monotonic()] * body.count(b'{"type":"event"')
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")
@@ -70,29 +72,38 @@ def gone():
 
 CALLS = """
 import time
+import sentry_sdk
 from observability import sentry
 
-def fail():
+def fail(depth):
+    if depth:
+        return fail(depth - 1)
     raise ValueError("the code's own fault")
 
-def once():
-    try:
-        fail()
-    except ValueError as error:
-        begin, busy = time.perf_counter(), time.thread_time()
-        sentry.capture_exception(error)
-        return time.perf_counter() - begin, time.thread_time() - busy
+QUERY = 'SELECT "id", "status" FROM "automation_job" WHERE "id" = %s LIMIT 21'
+
+def once(depth, crumbs):
+    with sentry_sdk.isolation_scope() as scope:
+        scope.clear_breadcrumbs()
+        for number in range(crumbs):
+            sentry_sdk.add_breadcrumb(category="query", message=f"{QUERY} -- {number}", data={"db.system": "sqlite"})
+        try:
+            fail(depth)
+        except ValueError as error:
+            begin, busy = time.perf_counter(), time.thread_time()
+            sentry.capture_exception(error)
+            return time.perf_counter() - begin, time.thread_time() - busy
 
 for _ in range(20):
-    once()
-waited, worked = (sorted(times) for times in zip(*(once() for _ in range(300)), strict=True))
+    once(*SIZE)
+waited, worked = (sorted(times) for times in zip(*(once(*SIZE) for _ in range(300)), strict=True))
 print(json.dumps([waited[150], waited[-4], worked[-4]]), flush=True)
 """
 
 
-def times(own_process, dsn):
+def times(own_process, dsn, size=(1, 0)):
     """Seconds that a caller waits, in the middle and at p99, and is itself at work at p99."""
-    return own_process(CALLS, SENTRY_DSN=dsn, SENTRY_TRACES_SAMPLE_RATE="0")
+    return own_process(CALLS.replace("*SIZE", f"*{size}"), SENTRY_DSN=dsn, SENTRY_TRACES_SAMPLE_RATE="0")
 
 
 @pytest.mark.parametrize("fault", ["gone", "silent", "slow", "refuses", "breaks"])
@@ -109,6 +120,26 @@ def test_a_caller_does_not_wait_for_a_sentry_that_has_a_fault(own_process, silen
     assert worked < 0.005, "p99 of the time that the caller is at work"
     assert median < 0.005
     assert waited < 0.1, "p99 of the time that passes, on a machine that has other work as well"
+
+
+def test_an_error_of_thirty_frames_after_fifty_queries_takes_its_caller_no_longer(own_process, silent):
+    measured = [times(own_process, f"http://key@127.0.0.1:{silent}/1", size=(28, 50)) for _ in range(2)]
+    assert min(worked for *_, worked in measured) < 0.005, "p99; what else the machine does can only add to it"
+
+
+@pytest.mark.parametrize(("status", "reason"), [(None, "network"), (429, "status_429"), (500, "status_500")])
+def test_a_sentry_that_takes_nothing_is_one_warning_a_minute(status, reason):
+    code = "for number in range(5): capture_message(str(number)); time.sleep(0.2)"
+    with (
+        gone() as nobody,
+        receiver(status) as server,
+        started(code, nobody if status is None else server.dsn, stderr=subprocess.PIPE) as process,
+    ):
+        _, said = process.communicate(timeout=30)
+    told = [json.loads(line) for line in said.decode().splitlines() if line.startswith("{")]
+    assert [line["message"] for line in told if line["level"] != "INFO"] == [
+        f"Sentry does not take what is sent to it: {reason}."
+    ]
 
 
 # The end

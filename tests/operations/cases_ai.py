@@ -166,6 +166,22 @@ forecast = [
         {"47h": QUIET, "50h": QUIET, "71h": QUIET, "119h": QUIET},
         interval="10m",
     ),
+    Case(
+        "AISpendForecastOverBudget",
+        INSTANCES,
+        "of two the one that was asked last goes, and what was spent falls by a cent",
+        budget("1000x432", "300+0.05x288 stale") | budget("1000x432", "299.94+0.05x432", instance="b"),
+        {"47h": QUIET, "49h": QUIET, "60h": QUIET},
+        interval="10m",
+    ),
+    Case(
+        "AISpendForecastOverBudget",
+        MORE,
+        "a cost that was unknown becomes known, and is less than what was reserved",
+        budget("1000x432", "300+0.05x288 314+0.05x143"),
+        {"47h": QUIET, "50h": QUIET, "60h": QUIET},
+        interval="10m",
+    ),
 ]
 
 EXCEEDED, REFUSED = "AIBudgetExceeded", "ai_budget_rejections_total"

@@ -17,7 +17,8 @@ from grafana_foundation_sdk.models.prometheus import Dataquery
 
 from grafana import boards, build
 from tests.docs.pages import blocks
-from tests.project.conftest import new_checkout, program_output  # noqa: F401
+from tests.operations.test_rules import output_of
+from tests.project.conftest import new_checkout  # noqa: F401
 from tests.project.test_run import started
 from tests.servers import new_folder, requires
 from tests.site import ROOT
@@ -155,8 +156,16 @@ class Question:
         return any(value != "NaN" for series in answer for _, value in series["values"])
 
 
+def answers(series, asked):
+    """What promtool says of series by the minute, and of queries with their expected samples."""
+    path = new_folder("queries") / "test.yml"
+    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    path.write_text(json.dumps({"tests": [{"interval": "1m", "input_series": inputs, "promql_expr_test": asked}]}))
+    return output_of("promtool", "test", "rules", path)
+
+
 @requires("promtool")
-def test_a_deploy_is_marked_once_and_a_failed_scrape_is_none(program_output):  # noqa: F811
+def test_a_deploy_is_marked_once_and_a_failed_scrape_is_none():
     of = '{}{{job="django",version="{}",python="3.11.7",django="5.2.19"{}}}'.format
     series = {
         of("app_info", 1, ',instance="a"'): "1x9 stale _ 1x16 stale",
@@ -172,10 +181,34 @@ def test_a_deploy_is_marked_once_and_a_failed_scrape_is_none(program_output):  #
         }
         for minute in range(60)
     ]
-    path = new_folder("deploys") / "test.yml"
-    inputs = [{"series": name, "values": values} for name, values in series.items()]
-    path.write_text(json.dumps({"tests": [{"interval": "1m", "input_series": inputs, "promql_expr_test": asked}]}))
-    assert "SUCCESS" in program_output("promtool", "test", "rules", path)
+    assert "SUCCESS" in answers(series, asked)
+
+
+# The panels of single numbers, whose metrics count from the first event of a model or reason on.
+OF_FIRST = {
+    "AI Spend in This Range": ("ai_cost_usd_sum", 12),
+    "AI Spend of 24 Hours": ("ai_cost_usd_sum", 12),
+    "Tokens in This Range": ("ai_tokens_total", 900),
+    "Requests in This Range": ("ai_requests_total", 1),
+    "Requests without a Price": ("ai_unpriced_requests_total", 1),
+    "Samples Refused": ("observability_dropped_total", 3),
+}
+
+
+@requires("promtool")
+@pytest.mark.parametrize("title", OF_FIRST)
+def test_what_came_with_the_first_event_of_a_series_is_shown(title):
+    name, first = OF_FIRST[title]
+    [expr] = {
+        panel["targets"][0]["expr"] for board in BOARDS.values() for panel in panels(board) if panel["title"] == title
+    }
+    labels = '{job="django",instance="a",model="new"}'
+    series = {f"{name}{labels}": f"_x10 {first}x50", f"up{labels}": "1x60", f"app_info{labels}": "1x60"}
+    asked = [
+        {"expr": as_asked(expr, time.time() - 3600), "eval_time": at, "exp_samples": [{"labels": "{}", "value": value}]}
+        for at, value in {"10m": 0, "15m": first, "60m": first}.items()
+    ]
+    assert "SUCCESS" in answers(series, asked)
 
 
 WINDOWS = {"1m": "61s", "5m": "301s"}

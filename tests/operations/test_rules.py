@@ -3,11 +3,12 @@
 import re
 import subprocess
 
+import kubernetes_validate
 import pytest
 import yaml
 from django.urls import resolve
 
-from prometheus import alerting, build
+from prometheus import alerting, build, recording
 from prometheus.thresholds import RUNBOOKS
 from tests.docs.pages import anchors
 from tests.operations.rules import alerts, groups
@@ -63,6 +64,34 @@ def test_promtool_finds_nothing_to_complain_about():
     assert "2 rule files found" in output_of("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
 
 
+OF_A_DAY = f"0x150 0+{3 / 29}x29"  # 3 USD in the six hours before 6:00 UTC
+OF_A_MONTH = f"7x48 7+{48 / 275}x275"  # 48 USD in the two days before 6:00 UTC on the third of January
+
+
+@requires("promtool")
+@pytest.mark.parametrize(
+    ("spent", "time", "utc_offset", "expected"),
+    [
+        (OF_A_DAY, "30h", 0, 3 + 18 / 2),
+        (OF_A_DAY, "30h", 5.5, 3 + 12.5 / 2),
+        (OF_A_DAY, "30h", -8, 3 + 2 / 2),
+        (OF_A_MONTH, "54h", 0, 55 + 28 * 24 + 18),
+        (OF_A_MONTH, "54h", 5.5, 55 + 28 * 24 + 12.5),
+        (OF_A_MONTH, "54h", -8, 55 + 29 * 24 + 2),
+    ],
+)
+def test_a_forecast_goes_on_until_the_day_or_month_ends_where_the_site_is(spent, time, utc_offset, expected):
+    labels = '{budget="team", job="django"}'
+    result = {"labels": labels, "value": expected}
+    asked = {"expr": f"round({recording.forecast(utc_offset)}, 0.25)", "eval_time": time, "exp_samples": [result]}
+    series = {"series": f"job_budget:ai_budget_spent_usd:max{labels}", "values": spent}
+    file = new_folder("forecast") / "test.yml"
+    file.write_text(
+        yaml.safe_dump({"tests": [{"interval": "10m", "input_series": [series], "promql_expr_test": [asked]}]})
+    )
+    assert "SUCCESS" in output_of("promtool", "test", "rules", file)
+
+
 @requires("amtool")
 @pytest.mark.parametrize("uncommented", [False, True])
 def test_amtool_finds_nothing_to_complain_about(uncommented):
@@ -86,6 +115,12 @@ def test_what_inhibits_and_what_is_inhibited_are_alerts():
         named = re.findall(r"(?<=[\"|])[A-Z]\w+(?=[\"|])", matchers)
         assert len(named) >= 2
         assert set(named) <= set(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service"])
+def test_kubernetes_knows_each_field_of_its_own_objects(kind):
+    """The operator's objects have schemas of their own."""
+    kubernetes_validate.validate(manifests("deployment.yaml")[kind], kubernetes_validate.latest_version(), strict=True)
 
 
 def test_the_operator_scrapes_the_pods_of_the_deployment_with_a_token():
@@ -115,6 +150,11 @@ def test_web_server_and_worker_of_a_pod_share_environment_and_folder():
         assert web[part] == worker[part]
     [folder] = [mount["mountPath"] for mount in web["volumeMounts"]]
     assert {"name": "PROMETHEUS_MULTIPROC_DIR", "value": folder} in web["env"]
+
+
+def test_services_beside_the_pod_set_no_variables_of_the_site():
+    """As one called prometheus would, with PROMETHEUS_PORT=tcp://10.0.0.3:9090, which no command starts with."""
+    assert manifests("deployment.yaml")["Deployment"]["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
 @pytest.mark.parametrize("probe", ["readinessProbe", "livenessProbe"])

@@ -43,6 +43,17 @@ def test_each_error_in_the_log_of_a_server_leads_to_its_request(site, asgi):
         assert ("the view's own fault" in line.get("exception", "")) == path.endswith("fail")
 
 
+def test_a_line_of_gunicorns_access_log_leads_to_its_request(site):
+    env = VIEWS | {"GUNICORN_CMD_ARGS": "--access-logfile -"}
+    with site(env=env, workers=1, database=False, redis=False) as running:
+        given = running.get("/ok", headers={"X-Request-ID": "release-27"}).headers["X-Request-ID"]
+        made = running.get("/ok").headers["X-Request-ID"]
+        eventually(lambda: len(of(running.lines(), logger="gunicorn.access")) >= 2, True)
+        lines = of(running.lines(), logger="gunicorn.access")
+    asked = [line["request_id"] for line in lines if '"GET /ok ' in line["message"]]
+    assert asked == [given, made]
+
+
 @pytest.mark.parametrize("asgi", [False, True], ids=["gunicorn", "uvicorn"])
 def test_what_a_client_sends_makes_no_line_of_its_own(site, asgi):
     with site(env=VIEWS, workers=1, asgi=asgi) as running:
@@ -92,3 +103,4 @@ def test_a_management_command_logs_in_the_same_form(site):
     lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     [failed] = of(lines, logger="automation.engine")
     assert failed["job_id"] in failed["message"]
+    assert failed["step"] == "fetch_path"

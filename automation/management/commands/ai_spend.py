@@ -1,7 +1,5 @@
 """`manage.py ai_spend --since 2026-11-01 --by job_type`: what AI requests have cost."""
 
-import csv
-import io
 import json
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -12,12 +10,12 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from automation import spend
+from automation.forecast import Forecast, forecast
 from automation.management.moments import moment
-from automation.spend import Forecast, Spent
+from automation.spend import Spent
+from automation.spreadsheets import to_csv as as_csv
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
 NUMBERS = [field.name for field in fields(Spent)][1:]
-AS_ON_THE_LAST_DAYS = f"as on the last {spend.DAYS_OF_PACE} days"
 
 
 def to_table(by: str, rows: list[Spent], total: Spent, forecast: Forecast) -> str:
@@ -26,8 +24,7 @@ def to_table(by: str, rows: list[Spent], total: Spent, forecast: Forecast) -> st
     lines = [head, *map(_cells, rows), _cells(total)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = "".join(f"{_aligned(line, widths)}\n" for line in lines)
-    ahead = f"{forecast.total:,.2f} by {forecast.ends} if each day costs {forecast.per_day:,.2f}"
-    return f"{table}\nThis month: {forecast.spent:,.2f} USD so far, {ahead}, {AS_ON_THE_LAST_DAYS}.\n"
+    return f"{table}\n{forecast}\n"
 
 
 def _aligned(cells: tuple[str, ...], widths: list[int]) -> str:
@@ -48,14 +45,7 @@ def to_json(by: str, rows: list[Spent], total: Spent, forecast: Forecast) -> str
 
 def to_csv(by: str, rows: list[Spent], total: Spent, forecast: Forecast) -> str:
     """The rows alone, as spreadsheets take them; none takes a name for a formula."""
-    text = io.StringIO()
-    lines = [(by, *NUMBERS), *((_harmless(row.key), *astuple(row)[1:]) for row in rows)]
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return as_csv([(by, *NUMBERS), *map(astuple, rows)])
 
 
 FORMATS: dict[str, Callable[[str, list[Spent], Spent, Forecast], str]] = {
@@ -75,4 +65,4 @@ class Command(BaseCommand):
 
     def handle(self, *, since: datetime | None, by: str, **options: Any) -> None:
         rows = spend.spent_by(by, spend.requests(since))
-        self.stdout.write(FORMATS[options["format"]](by, rows, spend.total(rows), spend.forecast()), ending="")
+        self.stdout.write(FORMATS[options["format"]](by, rows, spend.total(rows), forecast()), ending="")

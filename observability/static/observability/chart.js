@@ -119,7 +119,7 @@ export class Chart {
             },
             series: this.series(),
             axes: [
-                { ...axis, size: 26, grid: { show: false }, space: 56, values: (_, moments) => moments.map((m) => this.moment(m)) },
+                { ...axis, size: 26, grid: { show: false }, space: 56, splits: this.data.bar >= DAY ? (plot) => this.days(plot) : undefined, values: (_, moments) => moments.map((m) => this.moment(m)) },
                 {
                     ...axis,
                     size: GUTTER,
@@ -134,12 +134,20 @@ export class Chart {
         this.plot = new uPlot(options, this.arrays(), this.box);
     }
 
+    // Below the middle of a day's bar; of many days the last, and as many before it as there is room for.
+    days(plot) {
+        const { times, bar } = this.data;
+        const every = Math.ceil((times.length * 64) / plot.width);
+        return times.filter((_, at) => (times.length - 1 - at) % every === 0).map((time) => time + bar / 2);
+    }
+
     top(high) {
         return Math.max((high ?? 0) * 1.08, ABOVE[this.data.format]);
     }
 
     moment(moment) {
-        const { start, end } = this.data;
+        const { start, end, bar } = this.data;
+        if (bar >= DAY) return this.clocks.day(moment);
         if (end - start < DAY) return this.clocks.time(moment);
         const time = this.clocks.time(moment);
         return time === "00:00" ? this.clocks.day(moment) : time;
@@ -170,7 +178,7 @@ export class Chart {
         const now = at ?? times.length - 1;
         this.box.setAttribute("aria-valuenow", Math.max(now, 0));
         const words = lines.map((line) => `${line.label} ${write(format, line.values[now])}`).join(", ");
-        this.box.setAttribute("aria-valuetext", times.length ? `${this.clocks.time(times[now])}: ${words}` : "no samples");
+        this.box.setAttribute("aria-valuetext", times.length ? `${this.label(times[now])}: ${words}` : "no samples");
     }
 
     showTip(plot) {
@@ -194,6 +202,7 @@ export class Chart {
     }
 
     label(moment) {
+        if (this.data.bar >= DAY) return this.clocks.day(moment);
         return this.data.end - this.data.start < DAY ? this.clocks.time(moment) : `${this.clocks.day(moment)}, ${this.clocks.time(moment)}`;
     }
 

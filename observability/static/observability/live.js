@@ -45,12 +45,13 @@ export class Live {
         const reading = (this.reading = new AbortController());
         const giveUp = setTimeout(() => reading.abort("late"), PATIENCE * 1000);
         try {
-            const answer = await fetch(this.page.dataset.source + location.search, { signal: reading.signal, redirect: "error" });
-            if (!answer.ok) throw new Error(answer.status);
-            this.accept(await answer.json());
+            const options = { signal: reading.signal, redirect: "manual" }; // to the page that asks for a password
+            const answer = await fetch(this.page.dataset.source + location.search, options);
+            if (answer.ok) this.accept(await answer.json());
+            else this.fail(answer.type === "opaqueredirect" ? 401 : answer.status);
         } catch {
             if (reading !== this.reading) return; // a later one is under way
-            this.fail();
+            this.fail(0);
         } finally {
             clearTimeout(giveUp);
         }
@@ -74,14 +75,18 @@ export class Live {
         else this.say("live", "● Live");
     }
 
-    fail() {
+    fail(status) {
         this.failures += 1;
         this.page.classList.add("stale");
         const tries = this.failures === 1 ? "1 try" : `${this.failures} tries`;
-        this.trouble.querySelector(".words").textContent =
-            `The server has not answered since ${this.exact(this.at)} (${tries}). The numbers below are the last ones received.`;
+        const since = `since ${this.exact(this.at)} (${tries})`;
+        const [words, reason] = {
+            0: ["▲ No answer from the server", `The server has not answered ${since}.`],
+            401: ["▲ Signed out", `Nobody has been signed in ${since}: do so in another tab.`],
+        }[status] ?? ["▲ No numbers from the server", `The server has answered with status ${status} ${since}.`];
+        this.trouble.querySelector(".words").textContent = `${reason} The numbers below are the last ones received.`;
         this.trouble.hidden = false;
-        this.say("stale", "▲ No answer from the server");
+        this.say("stale", words);
     }
 
     // Only the words are read out; the age would never be silent.

@@ -20,6 +20,8 @@ function show(data) {
 
 prepare(page);
 const live = page.dataset.source ? new Live(page, show) : null;
+const still = document.getElementById("page-data"); // of a page that is read once
+if (still) show(JSON.parse(still.textContent));
 
 // The filter answers while somebody types, and the address keeps what it was told.
 const form = page.querySelector("form.filter");

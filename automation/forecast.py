@@ -1,0 +1,40 @@
+"""What a month will have cost at its end."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from django.utils import timezone
+
+from automation import daybook
+from automation.models import AIRequest
+
+DAYS_OF_PACE = 7
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a month will have cost at its end in USD, if each day to come costs as much as one of the last did."""
+
+    spent: Decimal  # since the month began
+    per_day: Decimal  # of the last DAYS_OF_PACE days, or as many as there are since the first request
+    total: Decimal
+    ends: date  # the last day of the month
+
+    def __str__(self) -> str:
+        ahead = f"{self.total:,.2f} by {self.ends} if each day costs {self.per_day:,.2f}"
+        return f"This month: {self.spent:,.2f} USD so far, {ahead}, as on the last {DAYS_OF_PACE} days."
+
+
+def forecast(now: datetime | None = None) -> Forecast:
+    """Return the forecast to the end of this month, in the time zone of the settings."""
+    now = timezone.localtime(now, timezone.get_default_timezone())
+    begin = daybook.begin_of(now.date().replace(day=1))
+    end = daybook.begin_of((begin + timedelta(days=31)).date().replace(day=1))
+    first = AIRequest.objects.order_by("created_at").values_list("created_at", flat=True).first() or now
+    pace_since = max(now - timedelta(days=DAYS_OF_PACE), first)
+    days = max(Decimal((now - pace_since).total_seconds()) / 86400, Decimal(1))
+    per_day = daybook.cost(pace_since, now) / days
+    spent = daybook.cost(begin, now)
+    to_come = Decimal((end - now).total_seconds()) / 86400
+    return Forecast(spent, per_day, spent + per_day * to_come, end.date() - timedelta(days=1))
