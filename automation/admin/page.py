@@ -20,7 +20,7 @@ from automation.models import AIRequest, AIRequestStatus, Job, JobStatus, Step, 
 from observability.conf import sentry_event_url, sentry_trace_url
 from observability.pages.formats import age, identifier
 
-MOST = 200  # steps or AI requests; all are in their list
+MOST = 100  # steps or AI requests; all are in their list
 DAY = 86_400
 ACTIVE = [JobStatus.PENDING, JobStatus.RUNNING]
 ENDED_BADLY = [JobStatus.FAILED, JobStatus.CANCELLED]
