@@ -28,6 +28,7 @@ from automation.spend import requests
 REACH = timedelta(days=200)  # back to which days are summed: twice the longest range of a page, and a few
 SETTLED = timedelta(hours=1)  # after the end of a day, for rows that are being inserted
 AT_ONCE = 5  # days that one pass sums
+COSTLIEST = 10  # jobs
 BATCH = 1000  # jobs that one statement looks up
 ACTIVE = (JobStatus.PENDING, JobStatus.RUNNING)
 
@@ -92,17 +93,17 @@ class Book:
         """Return the sum of all, whatever they are sorted by."""
         return add(self.by["outcome"].values())
 
-    def costliest_jobs(self, most: int) -> list[tuple[str, Sums]]:
+    def costliest_jobs(self) -> list[tuple[str, Sums]]:
         """Return the keys of the jobs that cost most in this time; those that have cost nothing are none."""
-        # Of jobs that went on after the days that are summed, what these have of them; of all others the greatest.
-        went_on = [key for key, sums in self.by["job"].items() if not sums.jobs]
-        past = _past(self._days, ["job"])
-        greatest = past.exclude(key__in=went_on).order_by(F("all_spent").desc(nulls_last=True))[:most]
-        found = self.by["job"]
-        for (_, _, key), sums in map(_entry, chain(past.filter(key__in=went_on), greatest)):
-            found[key] = add([found.get(key, Sums()), sums])
-        ranked = sorted(found.items(), key=lambda item: (-(item[1].spent or 0), item[0]))
-        return [(key, sums) for key, sums in ranked[:most] if sums.spent]
+        found = dict(self.by["job"])
+        for (_, _, key), sums in map(_entry, _past(self._days, ["job"])):
+            found[key] = add([found[key], sums]) if key in found else sums
+        return [(key, sums) for key, sums in sorted(found.items(), key=by_cost)[:COSTLIEST] if sums.spent]
+
+
+def by_cost(item: tuple[str, Sums]) -> tuple[Decimal, str]:
+    """The costliest first, and what has cost the same by its key: for `sorted`."""
+    return -(item[1].spent or Decimal(0)), item[0]
 
 
 def cost(since: datetime, until: datetime) -> Decimal:
@@ -209,12 +210,12 @@ def _sum_by_jobs(found: list[tuple[Key, Sums]]) -> Iterator[tuple[Key, Sums]]:
     """Yield sums by job, and by what is known of jobs: to join the two tables, PostgreSQL would read all jobs."""
     jobs = dict[UUID, Job]()
     for keys in _batches({UUID(key) for (_, _, key), _ in found if key}):
-        jobs |= Job.objects.only("job_type", "status", "started_by", "created_at").in_bulk(keys)
+        jobs |= Job.objects.only("job_type", "status", "started_by", "created_at", "finished_at").in_bulk(keys)
     first_days = _first_days(found, jobs)
     by = defaultdict[Key, list[Sums]](list)
     for (day, _, key), of_requests in found:
         job = jobs.get(UUID(key)) if key else None
-        sums = _of_job(job, of_requests, first_days.get(job.pk) == day) if job else of_requests
+        sums = _of_job(job, of_requests, first_days.get(job.pk)) if job else of_requests
         if job:
             yield (day, "job", key), sums
         by[day, "job_type", job.job_type if job else ""].append(sums)
@@ -223,8 +224,11 @@ def _sum_by_jobs(found: list[tuple[Key, Sums]]) -> Iterator[tuple[Key, Sums]]:
     yield from ((key, add(them)) for key, them in by.items())
 
 
-def _of_job(job: Job, sums: Sums, is_first_day: bool) -> Sums:
-    return replace(sums, jobs=int(is_first_day), wasted=sums.spent if job.status in ENDED_BADLY else None)
+def _of_job(job: Job, sums: Sums, first: date | None) -> Sums:
+    """Return sums of a job's requests on one day, with the days on which it has any."""
+    last = day_of(job.finished_at) if job.finished_at else date.max
+    wasted = sums.spent if job.status in ENDED_BADLY else None
+    return replace(sums, jobs=int(first == sums.first), wasted=wasted, first=first, last=last)
 
 
 def _first_days(found: list[tuple[Key, Sums]], jobs: Mapping[UUID, Job]) -> dict[UUID, date]:
@@ -289,9 +293,20 @@ def _sum_day(day: date) -> None:
     SpendDay.objects.bulk_create([SpendDay(day=day)], ignore_conflicts=True)
     SpendDay.objects.filter(day=day).update(is_current=True, zone=settings_zone())
     Spend.objects.filter(day=day).delete()
-    found = _sum(requests(begin_of(day), begin_of(day + timedelta(days=1))))
-    rows = (Spend(day=day, dimension=by, key=key, **_amounts(sums)) for (_, by, key), sums in found)
+    found = dict(_sum(requests(begin_of(day), begin_of(day + timedelta(days=1)))))
+    left_out = _left_out({key: sums for (_, by, key), sums in found.items() if by == "job"})
+    rows = (
+        Spend(day=day, dimension=by, key=key, **_amounts(sums))
+        for (_, by, key), sums in found.items()
+        if by != "job" or key not in left_out
+    )
     Spend.objects.bulk_create(rows, batch_size=500)
+
+
+def _left_out(jobs: dict[str, Sums]) -> set[str]:
+    """Return the jobs of a day that are among the costliest of no time: those of this day alone, after the first."""
+    of_this_day = {key: sums for key, sums in jobs.items() if sums.first == sums.last}
+    return {key for key, _ in sorted(of_this_day.items(), key=by_cost)[COSTLIEST:]}
 
 
 def _amounts(sums: Sums) -> dict[str, Any]:

@@ -67,4 +67,4 @@ def _all(reading: Reading) -> Iterable[tuple[str, str, Sums]]:
     for dimension in SORTED:
         yield from ((dimension, key, sums) for key, sums in reading.ranked(dimension))
     yield from (("user", name, sums) for _, name, sums in reading.users)
-    yield from (("job", key, sums) for key, sums in book.costliest_jobs(tables.MOST))
+    yield from (("job", key, sums) for key, sums in book.costliest_jobs())

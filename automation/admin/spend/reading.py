@@ -13,7 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from automation.admin.spend.ranges import DEFAULT, RANGES, Range
-from automation.daybook import Book, Sums, add
+from automation.daybook import Book, Sums, add, by_cost
 from automation.spend import NONE
 
 
@@ -42,7 +42,7 @@ class Reading:
 
     def ranked(self, dimension: str) -> list[tuple[str, Sums]]:
         """Return what was spent by a dimension, the costliest first."""
-        return sorted(self.book.by[dimension].items(), key=lambda item: (-(item[1].spent or 0), item[0]))
+        return sorted(self.book.by[dimension].items(), key=by_cost)
 
     @cached_property
     def users(self) -> list[tuple[str, str, Sums]]:

@@ -144,7 +144,7 @@ def _outcome(status: JobStatus) -> str:
 
 def costliest_jobs(reading: Reading) -> Table:
     """Return the jobs that cost most in this time."""
-    found = reading.book.costliest_jobs(MOST)
+    found = reading.book.costliest_jobs()
     jobs = Job.objects.defer("payload", "result").in_bulk([UUID(key) for key, _ in found])
     columns = (
         Column("Job"),
