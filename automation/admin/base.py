@@ -16,7 +16,7 @@ from automation.admin import formats
 
 MOST_VALUES = 50  # that a filter offers
 SHORT = 60  # characters of an error in a list
-LOOKUPS = {"status__exact", "created_at__gte", "created_at__lt"}  # of Django's own filters
+LOOKUPS = {"status__exact", "created_at__gte", "created_at__lt", "job"}  # of Django's own filters, and of a job's page
 
 
 class ReadOnly:
@@ -44,14 +44,8 @@ class Columns:
         return formats.error(row.error)
 
     @admin.display(description="status")
-    def state_and_problem(self, row: Any) -> SafeString:
-        return self._with_error(row, row.error)
-
-    @admin.display(description="status")
     def state_in_short(self, row: Any) -> SafeString:
-        return self._with_error(row, Truncator(row.error).chars(SHORT))
-
-    def _with_error(self, row: Any, error: str) -> SafeString:
+        error = Truncator(row.error).chars(SHORT)
         return format_html("{}{}", self.state(row), formats.error(error) if error else "")
 
     @admin.display(description="took")

@@ -8,6 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import is_aware, localtime
 
+from automation.models import AIRequest, AIRequestStatus, PriceSource
 from observability.pages import formats
 
 NONE = formats.NONE
@@ -35,8 +36,17 @@ def usd(cost: Any) -> str:
     return NONE if cost is None else f"${cost:,.4f}"
 
 
-def count(number: int) -> str:
-    return f"{number:,}"
+def price(row: AIRequest) -> str | SafeString:
+    """Return what a request cost, or why nobody knows."""
+    if row.status == AIRequestStatus.RUNNING:
+        return NONE
+    if row.cost is None:
+        return warning("tokens unknown" if row.price_source == PriceSource.NO_USAGE else "no price")
+    return usd(row.cost)
+
+
+def count(number: int | None) -> str:
+    return NONE if number is None else f"{number:,}"
 
 
 def parts(number: int, **of_them: int) -> SafeString:
@@ -55,6 +65,14 @@ def status(value: str, label: str) -> SafeString:
 
 def warning(words: str) -> SafeString:
     return format_html('<span class="warning">▲ {}</span>', words)
+
+
+def lacking(unpriced: int, running: int) -> SafeString:
+    """Return how many requests a sum of costs lacks."""
+    told = warning(f"{count(unpriced)} unpriced") if unpriced else ""
+    return format_html(
+        "{} {}", told, format_html('<span class="quiet">{} running</span>', count(running)) if running else ""
+    )
 
 
 def error(words: str) -> str | SafeString:

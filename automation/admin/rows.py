@@ -1,6 +1,5 @@
-"""Steps and AI requests: each in a list of its own, and within their job."""
+"""Steps and AI requests, each in a list of its own."""
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -12,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from automation import registry
 from automation.admin import formats
-from automation.admin.base import Columns, History, ReadOnly, ValueFilter, seen
+from automation.admin.base import Columns, History, ValueFilter, seen
 from automation.models import AIRequest, PriceSource, Step
 
 SHOWN = {"input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens"}
@@ -30,21 +29,12 @@ class RowColumns(Columns):
             '<a href="{}">{}</a>', reverse("admin:automation_job_change", args=[row.job_id]), str(row.job_id)[:8]
         )
 
-    def after(self, row: Step | AIRequest, moment: datetime) -> SafeString:
-        """Return when something began, seen from the start of its job."""
-        passed = formats.seconds((moment - row.job.created_at).total_seconds()) if row.job else formats.NONE
-        return format_html('<time datetime="{0}" title="{0}">+{1}</time>', moment.isoformat(" ", "seconds"), passed)
-
 
 class StepColumns(RowColumns):
     @admin.display(description="step")
     def label(self, step: Step) -> SafeString:
         attempts = f"{step.attempts} tries" if step.attempts > 1 else ""
         return format_html('{} <span class="quiet">{} {}</span>', step.name, step.detail, attempts)
-
-    @admin.display(description="start")
-    def begun(self, step: Step) -> SafeString:
-        return self.after(step, step.started_at)
 
     @admin.display(description="output")
     def returned(self, step: Step) -> str | SafeString:
@@ -56,17 +46,6 @@ class AIRequestColumns(RowColumns):
     def label(self, row: AIRequest) -> SafeString:
         return format_html('{} <span class="quiet">{}</span>', row.model, row.provider)
 
-    @admin.display(description="model")
-    def label_and_id(self, row: AIRequest) -> SafeString:
-        """A link to all that is known of it."""
-        address = reverse("admin:automation_airequest_change", args=[row.pk])
-        about = f"{row.provider} {row.request_id}".strip()
-        return format_html('<a href="{}">{}</a> <span class="quiet">{}</span>', address, row.model, about)
-
-    @admin.display(description="start")
-    def begun(self, row: AIRequest) -> SafeString:
-        return self.after(row, row.created_at)
-
     @admin.display(description="first token")
     def first_token(self, row: AIRequest) -> str:
         return formats.seconds(row.time_to_first_token)
@@ -75,21 +54,9 @@ class AIRequestColumns(RowColumns):
     def tokens(self, row: AIRequest) -> SafeString:
         return formats.unbroken(f"{formats.count(row.input_tokens)} in", f"{formats.count(row.output_tokens)} out")
 
-    @admin.display(description="tokens in")
-    def tokens_in(self, row: AIRequest) -> SafeString:
-        return formats.parts(row.input_tokens, cached=row.cached_input_tokens, written=row.cache_write_tokens)
-
-    @admin.display(description="tokens out")
-    def tokens_out(self, row: AIRequest) -> SafeString:
-        return formats.parts(row.output_tokens, reasoning=row.reasoning_tokens)
-
     @admin.display(description="cost")
     def price(self, row: AIRequest) -> str | SafeString:
-        if row.status == AIRequest.Status.RUNNING:
-            return formats.NONE
-        if row.cost is None:
-            return formats.warning("tokens unknown" if row.price_source == PriceSource.NO_USAGE else "no price")
-        return formats.usd(row.cost)
+        return formats.price(row)
 
     @admin.display(description="price from")
     def priced_by(self, row: AIRequest) -> str:
@@ -99,39 +66,6 @@ class AIRequestColumns(RowColumns):
     def billed_for(self, row: AIRequest) -> str | SafeString:
         """What the columns do not have, and the price may depend on."""
         return formats.data({name: value for name, value in row.billed.items() if name not in SHOWN and value} or None)
-
-
-class Inline(ReadOnly, admin.TabularInline):
-    """Rows of a job, as a table to read."""
-
-    template = "admin/automation/rows.html"
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("job").defer("job__payload", "job__result")
-
-
-class StepInline(StepColumns, Inline):
-    model = Step
-    ordering = ["position"]
-    fields = ["label", "state_and_problem", "begun", "took", "returned"]
-
-
-class AIRequestInline(AIRequestColumns, Inline):
-    model = AIRequest
-    ordering = ["created_at", "id"]
-    fields = [
-        "label_and_id",
-        "state_and_problem",
-        "begun",
-        "took",
-        "first_token",
-        "tokens_in",
-        "tokens_out",
-        "price",
-    ]
 
 
 class StepFilter(ValueFilter):

@@ -121,7 +121,15 @@ def addresses(user, job):
     ):
         yield "/admin/automation/job/", query
     yield f"/admin/automation/job/{job.pk}/change/", {}
-    for query in ({}, {"p": 100}, {"status__exact": "failed"}, {"name": "step-1"}, {"name": "unheard_of"}):
+    yield f"/admin/automation/job/{job.pk}/data/", {}
+    for query in (
+        {},
+        {"p": 100},
+        {"status__exact": "failed"},
+        {"name": "step-1"},
+        {"name": "unheard_of"},
+        {"job": job.pk},
+    ):
         yield "/admin/automation/step/", query
     yield f"/admin/automation/step/{Step.objects.first().pk}/change/", {}
     for query in (
@@ -133,6 +141,7 @@ def addresses(user, job):
         {"model": "unheard_of"},
         {"created_at__gte": week},
         {"q": "req-7"},
+        {"job": job.pk},
     ):
         yield "/admin/automation/airequest/", query
     yield f"/admin/automation/airequest/{AIRequest.objects.first().pk}/change/", {}

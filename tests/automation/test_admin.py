@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -70,43 +70,18 @@ def short(*jobs):
     return {str(job.pk)[:8] for job in jobs}
 
 
-def test_a_job_is_shown_with_its_steps(admin_client, job):
-    page = admin_client.get(f"/admin/automation/job/{job.id}/change/").content.decode()
-
-    assert "1 of 1 paths failed." in page
-    assert "fetch_path" in page
-    assert "HTTP 500" in page
-    assert "/&lt;script&gt;" in page
-    assert "/<script>" not in page
-
-
 def test_every_page_opens(admin_client, job, request_row):
     assert [admin_client.get(page).status_code for page in pages(job, request_row)] == [200] * 6
 
 
-# One job
+# One of them
 
 
-def test_a_job_is_shown_with_what_it_cost_and_where_it_came_from(admin_client, user, job):
-    created = timezone.now()
-    before = Job.objects.create(job_type="site_check", status="failed")
-    about = {"duration": 185.2, "started_by": user, "request_id": "b3f1", "retry_of": before, "payload": {"page": "ü"}}
-    times = {"created_at": created, "started_at": created + timedelta(seconds=3.2)}
-    Job.objects.filter(pk=job.pk).update(status="failed", worker="worker-2:4211", **about, **times)
-    priced = {"cost": Decimal("0.394"), "input_tokens": 138_454, "output_tokens": 23_794}
-    AIRequest.objects.create(job=job, model="claude", status="success", **priced)
-    AIRequest.objects.create(job=job, model="claude", status="timeout")
+def test_a_request_is_shown_with_why_it_failed(admin_client):
+    failed = AIRequest.objects.create(model="claude", status="error", error="HTTP 529 overloaded_error")
 
-    page = text(admin_client.get(page_of(job)))
-
-    assert "✕ Failed" in page
-    assert "$0.3940 ▲ 1 unpriced" in page
-    assert "138,454 in, 23,794 out" in page
-    assert "Took: 3 min 05 s" in page
-    assert "Waited in queue: 3.20 s" in page
-    for fact in ("Started by: ada", "Request id: b3f1", f"First tried as: {before.pk}", "worker-2:4211", "▲ no price"):
-        assert fact in page
-    assert "{ &quot;page&quot;: &quot;ü&quot; }" in page
+    for address in (REQUESTS, f"{REQUESTS}{failed.pk}/change/"):
+        assert "HTTP 529 overloaded_error" in text(admin_client.get(address))
 
 
 def test_a_request_that_still_runs_is_not_called_unpriced(admin_client, job):
@@ -117,82 +92,6 @@ def test_a_request_that_still_runs_is_not_called_unpriced(admin_client, job):
         shown = text(admin_client.get(page))
         assert "$0.3940 1 running" in shown
         assert "unpriced" not in shown
-
-
-@pytest.mark.parametrize(
-    ("addresses", "trace", "event"),
-    [
-        (
-            {
-                "SENTRY_TRACE_URL": "https://sentry.test/{trace_id}/",
-                "SENTRY_EVENT_URL": "https://sentry.test/?q={event_id}",
-            },
-            '<a href="https://sentry.test/c0ffee/">c0ffee</a>',
-            '<a href="https://sentry.test/?q=e1">e1</a>',
-        ),
-        ({}, "c0ffee", "e1"),
-    ],
-    ids=["as links", "where it is not known"],
-)
-def test_a_job_leads_to_its_trace_and_its_error_in_sentry(admin_client, job, settings, addresses, trace, event):
-    settings.OBSERVABILITY = settings.OBSERVABILITY | addresses
-    Job.objects.filter(pk=job.pk).update(trace_id="c0ffee", sentry_event_id="e1")
-
-    page = admin_client.get(page_of(job))
-
-    assert "Sentry trace: c0ffee" in text(page)
-    for shown in (trace, event):
-        assert f'<div class="readonly">{shown}</div>' in page.content.decode()
-
-
-def test_a_request_is_shown_with_why_it_failed_and_with_all_kinds_of_its_tokens(admin_client, job):
-    asked = {"input_tokens": 9411, "cached_input_tokens": 8200, "cache_write_tokens": 1000, "time_to_first_token": 0.5}
-    said = {"output_tokens": 2118, "reasoning_tokens": 640, "provider": "anthropic", "request_id": "req_011"}
-    AIRequest.objects.create(job=job, model="claude", status="success", **asked, **said)
-    failed = AIRequest.objects.create(job=job, model="claude", status="error", error="HTTP 529 overloaded_error")
-
-    page = text(admin_client.get(page_of(job)))
-
-    assert "claude anthropic req_011" in page
-    assert "500 ms 9,411 8,200 cached 1,000 written 2,118 640 reasoning" in page
-    for address in (page_of(job), REQUESTS, f"{REQUESTS}{failed.pk}/change/"):
-        assert "HTTP 529 overloaded_error" in text(admin_client.get(address))
-    assert f"{REQUESTS}{failed.pk}/change/" in admin_client.get(page_of(job)).content.decode()
-
-
-def test_times_are_shown_to_the_second(admin_client, job, settings):
-    settings.TIME_ZONE = "Asia/Tokyo"
-    at = datetime(2026, 11, 25, 3, 59, 1, 700_000, tzinfo=UTC)
-    times = {name: at + timedelta(seconds=n) for n, name in enumerate(["created_at", "started_at", "finished_at"])}
-    Job.objects.filter(pk=job.pk).update(status="cancelled", cancel_requested_at=at + timedelta(seconds=9), **times)
-
-    page = text(admin_client.get(page_of(job)))
-
-    assert "Created: 2026-11-25 12:59:01 Started: 2026-11-25 12:59:02 Finished: 2026-11-25 12:59:03" in page
-    assert "Cancel asked for: 2026-11-25 12:59:10" in page
-
-
-def test_files_are_shown_one_by_one_and_long_texts_are_folded(admin_client, job):
-    files = {"app/page.tsx": "export default\nfunction Page() {}", "empty.css": ""}
-    Job.objects.filter(pk=job.pk).update(result={"notes": ["x" * 5000]}, payload={"one": "line"})
-    Step.objects.create(job=job, position=2, name="generate_code", status="success", output=files)
-    Step.objects.create(job=job, position=3, name="plan", status="success", output="First,\nsecond.")
-
-    page = admin_client.get(page_of(job)).content.decode()
-
-    assert '<summary>app/page.tsx</summary><pre tabindex="0">export default\nfunction Page() {}</pre>' in page
-    assert "<summary>empty.css</summary>" in page
-    assert '<pre tabindex="0">First,\nsecond.</pre>' in page
-    assert re.search(r"<summary>5,0\d\d characters</summary>", page)
-
-
-def test_what_is_very_long_is_cut(admin_client, job):
-    Job.objects.filter(pk=job.pk).update(result="x" * 1_000_000)
-
-    page = admin_client.get(page_of(job)).content.decode()
-
-    assert len(page) < 200_000
-    assert "… and 900,000 characters more." in page
 
 
 def test_markup_is_text_wherever_it_stands(admin_client, job):
@@ -207,16 +106,6 @@ def test_markup_is_text_wherever_it_stands(admin_client, job):
         page = admin_client.get(address, follow=True).content.decode()
         assert "<img src=x" not in page
     assert "onerror=alert(1)&gt;" in admin_client.get(page_of(job)).content.decode()
-
-
-def test_a_page_takes_the_same_few_queries_for_many_rows(admin_client, user, job, django_assert_num_queries):
-    """Session, user, the job and what it was told apart from, its two kinds of rows."""
-    Step.objects.bulk_create(Step(job=job, position=number, name="fetch") for number in range(2, 40))
-    AIRequest.objects.bulk_create(AIRequest(job=job, model="x", status="success") for _ in range(40))
-    admin_client.get(page_of(job))
-
-    with django_assert_num_queries(8):
-        admin_client.get(page_of(job))
 
 
 @pytest.mark.parametrize(("name", "queries"), [("job", 4), ("step", 4), ("airequest", 6)])
@@ -314,7 +203,8 @@ def test_nobody_changes_anything(admin_client, job, request_row):
     for name, key in (("job", job.id), ("step", job.steps.get().id), ("airequest", request_row.id)):
         for page in ("add/", f"{key}/delete/"):
             assert admin_client.get(f"/admin/automation/{name}/{page}").status_code == 403
-        assert admin_client.post(f"/admin/automation/{name}/{key}/change/", {"status": "success"}).status_code == 403
+        answer = admin_client.post(f"/admin/automation/{name}/{key}/change/", {"status": "success"})
+        assert answer.status_code == (405 if name == "job" else 403)
 
     job.refresh_from_db()
     assert job.status == "pending"
@@ -361,29 +251,6 @@ def test_durations_are_written_for_people(value, shown):
 
 
 # On any screen
-
-
-@requires("chromium")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1300, 390])
-def test_a_person_reads_a_job_on_any_screen(live_server, admin_user, job, scheme, width, monkeypatch):
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    AIRequest.objects.create(job=job, model="claude-sonnet-4-5", provider="anthropic", status="success", cost=1)
-    Step.objects.create(
-        job=job, position=2, name="generate_code", output={"a.css": "a {\n}" * 900, "b.css": "\n"}, status="success"
-    )
-    with browser(color_scheme=scheme, width=width) as page:
-        page.goto(f"{live_server.url}{page_of(job)}")
-        page.fill("#id_username", "admin")
-        page.fill("#id_password", "password")
-        page.click("[type=submit]")
-        page.wait_for_selector(".rows")
-        assert len({page.locator("summary", has_text=name).bounding_box()["x"] for name in ("a.css", "b.css")}) == 1
-        page.click("text=a.css")
-        assert page.locator("pre:visible", has_text="a {").count() == 1
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert violations(page) == []
-        assert page.errors == []
 
 
 @requires("chromium")

@@ -2,6 +2,7 @@
 
 import { Chart } from "./chart.js";
 import { clocks } from "./format.js";
+import { put } from "./fragments.js";
 import { Live } from "./live.js";
 import { prepare } from "./sorting.js";
 
@@ -14,20 +15,8 @@ for (const figure of page.querySelectorAll("[data-chart]")) {
 
 function show(data) {
     for (const chart of data.charts) charts.get(chart.id)?.update(chart);
-    for (const [name, html] of Object.entries(data.fragments)) put(name, html);
+    for (const [name, html] of Object.entries(data.fragments)) put(page, name, html);
 }
-
-// What somebody is at stays as it is until they leave it.
-function put(name, html) {
-    const place = page.querySelector(`[data-fragment="${name}"]`);
-    if (place.contains(document.activeElement) || shown.get(name) === html) return;
-    shown.set(name, html);
-    const scrolled = [...place.querySelectorAll(".scroll")].map((box) => box.scrollTop);
-    place.innerHTML = html; // made by the server, which escapes what it shows
-    place.querySelectorAll(".scroll").forEach((box, index) => (box.scrollTop = scrolled[index] ?? 0));
-    prepare(place);
-}
-const shown = new Map();
 
 prepare(page);
 const live = page.dataset.source ? new Live(page, show) : null;
