@@ -272,7 +272,7 @@ def _entry(row: dict[str, Any]) -> tuple[Key, Sums]:
 
 def _to_sum() -> list[date]:
     last = day_of(timezone.now() - SETTLED) - timedelta(days=1)
-    oldest = AIRequest.objects.order_by("created_at").values_list("created_at", flat=True).first()
+    oldest = AIRequest.objects.order_by().aggregate(oldest=Min("created_at"))["oldest"]
     if oldest is None:
         return []
     wanted = days_between(max(day_of(oldest), last - REACH), last)

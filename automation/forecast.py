@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from django.db.models import Min
 from django.utils import timezone
 
 from automation import daybook
@@ -31,7 +32,7 @@ def forecast(now: datetime | None = None) -> Forecast:
     now = timezone.localtime(now, timezone.get_default_timezone())
     begin = daybook.begin_of(now.date().replace(day=1))
     end = daybook.begin_of((begin + timedelta(days=31)).date().replace(day=1))
-    first = AIRequest.objects.order_by("created_at").values_list("created_at", flat=True).first() or now
+    first = AIRequest.objects.order_by().aggregate(first=Min("created_at"))["first"] or now
     pace_since = max(now - timedelta(days=DAYS_OF_PACE), first)
     days = max(Decimal((now - pace_since).total_seconds()) / 86400, Decimal(1))
     per_day = daybook.cost(pace_since, now) / days
