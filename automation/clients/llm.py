@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from itertools import product
 from typing import Any, ClassVar
 
 import httpx2
@@ -80,7 +79,8 @@ class LLM(Service):
         """
         read = len(json.dumps(body, ensure_ascii=False).encode())
         provider = spend.provider_at(str(self._client.base_url)) or self.provider
-        usages = (Usage(read, max_tokens, 0, *kinds) for kinds in product((0, read), (0,), (0, max_tokens)))
+        dearest = Usage(read, max_tokens, cache_write_tokens=read, reasoning_tokens=max_tokens)
+        usages = (Usage(read, max_tokens), dearest)
         costs = [priced(spend.price(usage, model, provider))["cost"] for usage in usages]
         return max((cost for cost in costs if cost is not None), default=None)
 
