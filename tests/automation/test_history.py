@@ -137,6 +137,7 @@ def test_it_may_be_printed_and_its_arguments_are_checked(past, capsys):
 def test_names_that_are_cut_to_the_same_label_are_one_series(capsys):
     for end in ("a", "b"):
         AIRequest.objects.create(model="x" * 150 + end, status="success", created_at=NOW - timedelta(minutes=1))
-    call_command("export_history", "--since", (NOW - timedelta(minutes=2)).isoformat())
+    since = (NOW - timedelta(minutes=2)).isoformat()
+    call_command("export_history", "--since", since, "--until", NOW.isoformat())
     counts = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("ai_requests_total{")]
     assert [count for _, count, _ in counts] == ["0.0", "2.0"]
