@@ -39,6 +39,7 @@ class AutomationConfig(AppConfig):
         for signal, sender, receiver in (
             (post_save, AIRequest, receivers.forget_day),
             (pre_delete, AIRequest, receivers.forget_days_of_request),
+            (pre_delete, AIRequest, receivers.settle_deleted),
             (pre_delete, Job, receivers.forget_days_of_job),
         ):
             signal.connect(receiver, sender=sender, dispatch_uid=f"{receiver.__module__}.{receiver.__name__}")

@@ -66,6 +66,8 @@ def reserve(row: AIRequest, budgets: Iterable[Budget], most: Decimal | None) -> 
         if most is None and not budget.allow_unpriced:
             raise BudgetExceeded(budget.name, f"The price of {row.model} is unknown, and the budget wants one.")
         amount, period = most or Decimal(0), _locked(_period_of(budget))
+        if period is None:
+            continue
         if left(period) < amount or not left(period):
             raise BudgetExceeded(budget.name, _too_much(period, amount))
         BudgetPeriod.objects.filter(pk=period.pk).update(reserved=period.reserved + amount)
@@ -84,6 +86,8 @@ def settle(row: AIRequest) -> None:
     """
     for held in row.reservations.select_related("period").order_by("period__budget_id"):
         period = _locked(held.period)
+        if period is None:
+            continue
         period.spent += (held.amount if row.cost is None else row.cost) - (held.amount if held.is_spent else 0)
         period.reserved -= 0 if held.is_spent else held.amount
         period.has_warned = period.has_warned or _warn(period)
@@ -98,13 +102,14 @@ def _period_of(budget: Budget) -> BudgetPeriod:
     return BudgetPeriod.objects.get_or_create(budget=budget, begins=begin_of(budget))[0]
 
 
-def _locked(period: BudgetPeriod) -> BudgetPeriod:
+def _locked(period: BudgetPeriod) -> BudgetPeriod | None:
     """Return the period as it is now; until the end of the transaction nobody else changes it.
 
-    An update that changes nothing takes the lock on PostgreSQL and on SQLite, which has no SELECT … FOR UPDATE.
+    None when its budget was deleted meanwhile. An update that changes nothing takes the lock on PostgreSQL and on
+    SQLite, which has no SELECT … FOR UPDATE.
     """
     BudgetPeriod.objects.filter(pk=period.pk).update(reserved=F("reserved"))
-    return BudgetPeriod.objects.select_related("budget").get(pk=period.pk)
+    return BudgetPeriod.objects.select_related("budget").filter(pk=period.pk).first()
 
 
 def _too_much(period: BudgetPeriod, amount: Decimal) -> str:

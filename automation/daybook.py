@@ -37,7 +37,6 @@ BY_ITSELF = tuple(name for name in DIMENSIONS if name != "job")  # of jobs there
 ENDED_BADLY = (JobStatus.FAILED, JobStatus.CANCELLED)
 COUNTS = ("number", "jobs", "unpriced", "tokens_in", "tokens_cached", "tokens_out")
 MONEY = ("spent", "wasted")
-DECIMALS = 8  # of a cost
 AMOUNTS = (*COUNTS, *MONEY)
 
 
@@ -263,8 +262,8 @@ def _past(days: list[date], dimensions: Iterable[str]) -> QuerySet[Any, Any]:
 def _entry(row: dict[str, Any]) -> tuple[Key, Sums]:
     amounts = {name: row[f"all_{name}"] for name in AMOUNTS if f"all_{name}" in row}
     for name in MONEY:
-        if amounts.get(name) is not None:
-            amounts[name] = round(amounts[name], DECIMALS)  # SQLite has floats
+        if name in amounts:
+            amounts[name] = spend.exact(amounts[name])
     day = row["of_day"]
     days = {"first": row.get("first", day), "last": row.get("last", day)}
     return (day, row["dimension"], row["key"]), Sums(**amounts, **days)

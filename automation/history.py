@@ -84,7 +84,7 @@ def _samples(
 
 
 def _series(metric: MetricWrapperBase, values: tuple[str, ...], labels: dict[str, str]) -> Series:
-    named = dict(zip(metric._labelnames, map(clean, values), strict=True)) | labels
+    named = dict(zip(metric._labelnames, values, strict=True)) | labels
     if not isinstance(metric, Histogram):
         return Series([_head(f"{metric._name}_total", named)], [])
     bounds = list(metric._upper_bounds)
@@ -113,7 +113,7 @@ def _events(rows: QuerySet[Any], at: str, tell: Tell) -> Iterator[Event]:
     for row in rows.iterator(CHUNK):
         for labels, value in tell(row):
             if value is not None:
-                yield row[at], labels, float(value)
+                yield row[at], tuple(map(clean, labels)), float(value)
 
 
 def _jobs() -> Source:
@@ -177,3 +177,4 @@ FAMILIES: list[tuple[MetricWrapperBase, Callable[[], Source], Tell]] = [
     ),
     (metrics.ai_unpriced_requests_total, _requests, lambda request: [((request["model"],), _is_unpriced(request))]),
 ]
+LABELS = {"le", *chain.from_iterable(metric._labelnames for metric, _, _ in FAMILIES)}

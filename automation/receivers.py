@@ -1,9 +1,9 @@
-"""What changes a past day after it was summed."""
+"""What changes sums when rows change: those of past days, and what budgets hold."""
 
 from typing import Any
 
-from automation import daybook
-from automation.models import AIRequest, Job
+from automation import budgets, daybook
+from automation.models import AIRequest, AIRequestStatus, Job
 
 
 def forget_day(instance: AIRequest, **kwargs: Any) -> None:
@@ -16,6 +16,13 @@ def forget_days_of_request(instance: AIRequest, **kwargs: Any) -> None:
     daybook.forget([instance.created_at])
     if instance.job:
         forget_days_of_job(instance.job)
+
+
+def settle_deleted(instance: AIRequest, **kwargs: Any) -> None:
+    """`pre_delete` of a request: nobody will settle one that runs any more, and what it costs stays unknown."""
+    running = AIRequest.objects.select_for_update().filter(pk=instance.pk, status=AIRequestStatus.RUNNING).first()
+    if running:
+        budgets.settle(running)
 
 
 def forget_days_of_job(instance: Job, **kwargs: Any) -> None:

@@ -37,7 +37,13 @@ class Spent:
     cost: Decimal | None  # None where none is known
 
 
+DECIMALS = 8  # of a cost
 COUNTS = ("requests", "unpriced", "input_tokens", "output_tokens")
+
+
+def exact(cost: Decimal | None) -> Decimal | None:
+    """Return a sum of the database without what is left of floats, which SQLite has."""
+    return None if cost is None else round(cost, DECIMALS)
 
 
 def requests(since: datetime | None = None, until: datetime | None = None) -> QuerySet[AIRequest]:
@@ -58,7 +64,8 @@ def spent_by(dimension: str, rows: QuerySet[AIRequest]) -> list[Spent]:
         spent=Sum("cost"),
     )
     found = [
-        Spent(str(g["key"] or NONE), g["number"], g["unpriced"], g["read"], g["written"], g["spent"]) for g in groups
+        Spent(str(g["key"] or NONE), g["number"], g["unpriced"], g["read"], g["written"], exact(g["spent"]))
+        for g in groups
     ]
     return sorted(found, key=lambda row: row.key if dimension == "day" else (-(row.cost or 0), row.key))
 
@@ -66,4 +73,5 @@ def spent_by(dimension: str, rows: QuerySet[AIRequest]) -> list[Spent]:
 def total(rows: list[Spent]) -> Spent:
     """Return the sum of rows."""
     counts = {name: sum(getattr(row, name) for row in rows) for name in COUNTS}
-    return Spent("total", **counts, cost=sum((row.cost for row in rows if row.cost), Decimal(0)))
+    known = [row.cost for row in rows if row.cost is not None]
+    return Spent("total", **counts, cost=sum(known, Decimal(0)) if known or not rows else None)

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
@@ -16,4 +17,6 @@ def to_csv(lines: Iterable[Sequence[Any]]) -> str:
 
 
 def _harmless(cell: Any) -> Any:
+    if isinstance(cell, Decimal):
+        return f"{cell:f}"  # not 5E-7
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

@@ -73,10 +73,16 @@ class LLM(Service):
         return self._repeat(once, lambda error: error.was_refused)
 
     def _most(self, model: str, body: dict[str, Any], max_tokens: int) -> Decimal | None:
-        """Return what a request may cost, in USD: no token is shorter than a byte. None where no price is known."""
-        usage = Usage(input_tokens=len(json.dumps(body, ensure_ascii=False).encode()), output_tokens=max_tokens)
+        """Return what a request may cost, in USD: no token is shorter than a byte. None where no price is known.
+
+        Some providers write to their cache unasked, and some prices of reasoning are higher than those of the rest.
+        """
+        read = len(json.dumps(body, ensure_ascii=False).encode())
         provider = spend.provider_at(str(self._client.base_url)) or self.provider
-        return priced(spend.price(usage, model, provider))["cost"]
+        dearest = Usage(read, max_tokens, cache_write_tokens=read, reasoning_tokens=max_tokens)
+        usages = (Usage(read, max_tokens), dearest)
+        costs = [priced(spend.price(usage, model, provider))["cost"] for usage in usages]
+        return max((cost for cost in costs if cost is not None), default=None)
 
     def _whole(self, body: dict[str, Any]) -> Completion:
         with self._answer("complete", "POST", self.path, json=body, timeout=timeouts(self._timeout)) as answer:
@@ -165,7 +171,7 @@ def _save(row: AIRequest, call: AICall, fault: BaseException | None) -> None:
         reasoning_tokens=tokens.reasoning_tokens or 0,
         **priced(call.price),
         provider=call.provider[:32],
-        billed=call.usage.told() | {"terms": dict(call.terms)},
+        billed=call.usage.told() | {"terms": {name: printable(value) for name, value in call.terms.items()}},
         time_to_first_token=call.time_to_first_token,
         request_id=printable(call.request_id)[:128],
     )

@@ -57,14 +57,23 @@ def price(
 
 
 def _find(usage: Usage, model: str, provider: str, terms: Mapping[str, str], at: datetime) -> Price:
-    if usage.is_whole and (override := _override(model, provider, at)):
-        return Price(override.cost(usage), override.source, override.version)
+    override = _override(model, provider, at) if usage.is_whole else None
+    searches = _searches(usage, model, provider, at) if override else None
+    if override and searches is not None:
+        return Price(override.cost(usage) + searches, override.source, override.version)
     if usage.told_cost is not None:
         return Price(usage.told_cost, TOLD)
     if not usage.is_whole:
         return UNKNOWN_USAGE
     cost = price_list.cost(usage, model, provider, terms, at)
     return Price(None, NO_PRICE) if cost is None else Price(cost, price_list.SOURCE, price_list.version())
+
+
+def _searches(usage: Usage, model: str, provider: str, at: datetime) -> Decimal | None:
+    """What searches of the web cost by the list: overrides have prices of tokens only."""
+    if not usage.web_searches:
+        return Decimal(0)
+    return price_list.cost(Usage(0, 0, web_searches=usage.web_searches), model, provider, {}, at)
 
 
 def _override(model: str, provider: str, at: datetime) -> overrides.Override | None:

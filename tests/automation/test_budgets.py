@@ -1,6 +1,8 @@
 """Budgets: what is let through, what is refused, and where a budget stands afterwards."""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -8,6 +10,7 @@ from io import StringIO
 import pytest
 import time_machine
 from django.core.management import call_command
+from django.db import connection, transaction
 from django.utils import timezone
 
 from automation.budgets import begin_of, forecast
@@ -16,7 +19,7 @@ from automation.errors import BudgetExceeded
 from automation.models import AIRequest, AIRequestStatus, Budget, BudgetPeriod, Job, Reservation
 from automation.reaper import reap
 from automation.signals import budget_nearly_spent
-from automation.transitions import start_request
+from automation.transitions import finish_request, start_request
 from observability.testing import assert_increases, metric_value
 from project.sandbox.llm import UNPRICED
 
@@ -140,6 +143,15 @@ def test_a_model_without_a_price_is_refused_unless_the_budget_lets_it_through(as
     assert stand(strict) == (0, 0)
 
 
+@pytest.mark.parametrize("kind", ["cache_write", "reasoning"])
+def test_each_token_may_turn_out_to_be_of_the_dearest_kind(ask, budget, services, settings, kind):
+    settings.OBSERVABILITY = {"AI_PRICES": [{"model": MODEL, "input": "1", "output": "1", kind: "10000"}]}
+    budget()
+    with pytest.raises(BudgetExceeded, match="the request may cost"):
+        ask()
+    assert services.requests() == []
+
+
 def test_a_request_that_gets_its_price_later_is_spent_then(ask, budget, settings):
     lenient = budget(allow_unpriced=True)
     ask(UNPRICED)
@@ -201,6 +213,32 @@ def test_what_the_request_of_a_dead_process_held_is_spent_once_the_reaper_saw_it
     AIRequest.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(hours=1))
     reap()
     assert stand(held) == (Decimal("0.6"), 0)
+
+
+def test_what_a_request_held_is_spent_when_its_row_is_deleted(budget):
+    held = budget()
+    row = start_request(None, "openai", MODEL, lambda: Decimal("0.6"))
+    row.delete()
+    assert stand(held) == (Decimal("0.6"), 0)
+    assert not Reservation.objects.exists()
+
+
+def test_a_budget_may_be_deleted_while_its_requests_end(budget):
+    def end():
+        try:
+            return finish_request(row, AIRequestStatus.SUCCESS, duration=1, cost=Decimal("0.1"))
+        finally:
+            connection.close()
+
+    held = budget()
+    row = start_request(None, "openai", MODEL, lambda: Decimal("0.6"))
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            held.delete()
+            ended = pool.submit(end)
+            time.sleep(1)  # it waits for the lock of what is about to be gone
+        assert ended.result(20)
+    assert AIRequest.objects.get().cost == Decimal("0.1")
 
 
 def test_budgets_of_a_month_and_of_a_day_begin_anew(ask, budget, settings):

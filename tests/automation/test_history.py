@@ -126,7 +126,18 @@ def test_it_may_be_printed_and_its_arguments_are_checked(past, capsys):
         ("--since=2026-02-30",): "'2026-02-30' is neither a day",
         ("--since=2999-01-01",): "--since has to be before --until, and before now.",
         ("--since=2026-01-01", "--label=9=1"): "'9=1' is not NAME=VALUE.",
+        ("--since=2026-01-01", "--label=model=1"): "model is a label that the metrics have already.",
+        ("--since=2026-01-01", "--output=/nowhere/history.om"): "/nowhere/history.om cannot be written: No such file",
         ("--since=2026-01-01", "--step=0"): "--step is a number of seconds from 1 on.",
     }.items():
         with pytest.raises(CommandError, match=said):
             call_command("export_history", *wrong, stderr=StringIO())
+
+
+def test_names_that_are_cut_to_the_same_label_are_one_series(capsys):
+    for end in ("a", "b"):
+        AIRequest.objects.create(model="x" * 150 + end, status="success", created_at=NOW - timedelta(minutes=1))
+    since = (NOW - timedelta(minutes=2)).isoformat()
+    call_command("export_history", "--since", since, "--until", NOW.isoformat())
+    counts = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("ai_requests_total{")]
+    assert [count for _, count, _ in counts] == ["0.0", "2.0"]

@@ -103,6 +103,18 @@ def test_what_an_answer_has_cost_that_is_of_no_use_is_recorded(services, setting
     assert (row.status, row.cost, row.price_source) == ("error", Decimal("0.0035"), PriceSource.LIST)
 
 
+def test_no_word_of_an_answer_keeps_its_cost_from_being_recorded(services, settings, waits):
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100}
+    choice = {"message": {"content": "Hi"}, "finish_reason": "stop"}
+    said = {"model": GPT, "choices": [choice], "usage": usage, "service_tier": "\0\ud800"}
+    with canned(answer(json.dumps(said))) as server:
+        settings.AUTOMATION |= {"OPENAI_URL": f"{server.url}/v1"}
+        with llm_for(GPT)(sleep=waits.append) as client:
+            client.complete(None, GPT, ASK, stream=False)
+    row = AIRequest.objects.get()
+    assert (row.status, row.input_tokens, row.price_source) == ("success", 1000, PriceSource.NO_PRICE)
+
+
 def test_the_sources_of_prices_are_the_same_in_both_apps():
     assert set(PriceSource.values) == set(spend.SOURCES)
 

@@ -95,6 +95,20 @@ def test_a_spreadsheet_reads_the_csv(spent):
     }
 
 
+@pytest.mark.parametrize(
+    ("cost", "written"), [("0.0000005", "0.00000050"), ("0", "0.00000000"), ("12.3", "12.30000000")]
+)
+def test_a_cost_is_written_as_people_write_it(cost, written):
+    AIRequest.objects.create(model="gpt-5.5", status="success", cost=Decimal(cost))
+    assert said(format="csv").splitlines()[1].endswith(f",{written}")
+    assert json.loads(said(format="json"))["total"]["cost"] == written
+
+
+def test_the_sum_of_what_nobody_knows_is_unknown():
+    AIRequest.objects.create(model="a model of ours", status="success")
+    assert said().splitlines()[2].split() == ["total", "1", "1", "0", "0", "–"]
+
+
 def test_the_forecast_of_an_empty_month_is_zero():
     forecast = json.loads(said(format="json"))["forecast"]
     assert (forecast["spent"], Decimal(forecast["total"]), forecast["ends"]) == ("0", 0, "2026-11-30")

@@ -61,6 +61,13 @@ def test_an_own_price_goes_before_the_list_and_what_the_provider_tells(prices):
     assert price("gpt-4o", "openai")[:2] == price("gpt-4o", "openrouter", told)[:2] == (Decimal("0.80"), "settings")
 
 
+def test_searches_are_not_free_at_a_price_of_our_own_for_tokens(prices):
+    searched = Usage(1_000_000, 1_000_000, web_searches=3)
+    prices(OURS | {"model": "*"})
+    assert price("claude-sonnet-4-5", "anthropic", searched)[:2] == (Decimal("0.83"), "settings")
+    assert price(usage=searched) == (None, "no_price", "")
+
+
 def test_a_price_holds_from_its_day_on_in_utc(prices):
     prices(OURS | {"since": "2026-01-01"}, OURS | {"since": date(2026, 6, 1), "input": "1"})
     assert price(at="2025-12-31T23:59:59+00:00")[0] is None

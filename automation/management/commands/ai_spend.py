@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import asdict, astuple, fields
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -40,7 +41,11 @@ def _cells(row: Spent) -> tuple[str, ...]:
 def to_json(by: str, rows: list[Spent], total: Spent, forecast: Forecast) -> str:
     """Costs are text, as no JSON number is exact."""
     value = {"by": by, "rows": list(map(asdict, rows)), "total": asdict(total), "forecast": asdict(forecast)}
-    return json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n"
+    return json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)  # not 5E-7
 
 
 def to_csv(by: str, rows: list[Spent], total: Spent, forecast: Forecast) -> str:

@@ -22,6 +22,8 @@ def label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not LABEL_NAME.fullmatch(name):
         raise ArgumentTypeError(f"{text!r} is not NAME=VALUE.")
+    if name in history.LABELS:
+        raise ArgumentTypeError(f"{name} is a label that the metrics have already.")
     return name, value
 
 
@@ -50,5 +52,8 @@ class Command(BaseCommand):
         if output is None:
             sys.stdout.writelines(lines)
         else:
-            with output.open("w", encoding="utf-8") as file:
-                file.writelines(lines)
+            try:
+                with output.open("w", encoding="utf-8") as file:
+                    file.writelines(lines)
+            except OSError as error:
+                raise CommandError(f"{output} cannot be written: {error.strerror}.") from error
