@@ -1,4 +1,4 @@
-"""What a worker does beside its job: signs of life for it, and a look after the jobs of dead workers."""
+"""What a worker does beside its job: signs of life for it, a look after the jobs of dead workers, sums of past days."""
 
 import threading
 from collections.abc import Callable

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from automation.errors import BudgetExceeded
@@ -157,11 +158,22 @@ def _current(field: str) -> Gauge:
 
 
 def periods_now() -> list[BudgetPeriod]:
-    """Return the day or month of each budget; what nobody has used in it is at 0."""
-    begins = {budget: begin_of(budget) for budget in Budget.objects.select_related("user")}
-    rows = BudgetPeriod.objects.filter(begins__in=set(begins.values())).select_related("budget")
-    now = {row.budget: row for row in rows if row.begins == begins.get(row.budget)}
-    return [now.get(budget, BudgetPeriod(budget=budget, begins=begin)) for budget, begin in begins.items()]
+    """Return the day or month of each budget."""
+    return list(map(period_now, with_recent(Budget.objects.select_related("user"))))
+
+
+def with_recent(rows: QuerySet[Budget]) -> QuerySet[Budget]:
+    """Let `period_now` know the periods of all these budgets from one query."""
+    begins = {begin_of(Budget(period=period)) for period in Budget.Period.values}
+    recent = BudgetPeriod.objects.filter(begins__in=begins)
+    return rows.prefetch_related(Prefetch("periods", recent, to_attr="recent"))
+
+
+def period_now(budget: Any) -> BudgetPeriod:
+    """Return the day or month in which such a budget is; one that nobody has used in it is at 0."""
+    begins = begin_of(budget)
+    found = (period for period in budget.recent if period.begins == begins)
+    return next(found, BudgetPeriod(budget=budget, begins=begins))
 
 
 GAUGES = {

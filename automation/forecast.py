@@ -18,13 +18,18 @@ class Forecast:
     """What a month will have cost at its end in USD, if each day to come costs as much as one of the last did."""
 
     spent: Decimal  # since the month began
-    per_day: Decimal  # of the last DAYS_OF_PACE days, or as many as there are since the first request
+    per_day: Decimal  # of the last days
+    days: int  # that this goes by: DAYS_OF_PACE, or as many as there are since the first request
     total: Decimal
     ends: date  # the last day of the month
 
     def __str__(self) -> str:
         ahead = f"{self.total:,.2f} by {self.ends} if each day costs {self.per_day:,.2f}"
-        return f"This month: {self.spent:,.2f} USD so far, {ahead}, as on the last {DAYS_OF_PACE} days."
+        return f"This month: {self.spent:,.2f} USD so far, {ahead}, as {self._lately}."
+
+    @property
+    def _lately(self) -> str:
+        return "in the last day" if self.days == 1 else f"in the last {self.days} days"
 
 
 def forecast(now: datetime | None = None) -> Forecast:
@@ -38,4 +43,4 @@ def forecast(now: datetime | None = None) -> Forecast:
     per_day = daybook.cost(pace_since, now) / days
     spent = daybook.cost(begin, now)
     to_come = Decimal((end - now).total_seconds()) / 86400
-    return Forecast(spent, per_day, spent + per_day * to_come, end.date() - timedelta(days=1))
+    return Forecast(spent, per_day, round(days), spent + per_day * to_come, end.date() - timedelta(days=1))

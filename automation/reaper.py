@@ -12,7 +12,6 @@ from django.utils import timezone
 from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from automation import daybook
 from automation.background import PER_LEASE
 from automation.conf import lease
 from automation.models import Job, JobStatus
@@ -37,7 +36,6 @@ def reap() -> int:
         if left := _left():
             end_tasks(DIED, *left)
         end_lost_requests()
-    daybook.close()
     return number
 
 

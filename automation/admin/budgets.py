@@ -1,14 +1,12 @@
 """Budgets: made and changed here, and where each of them stands in its day or month."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from automation import budgets
-from automation.admin import formats
-from automation.models import Budget, BudgetPeriod
+from automation.models import Budget
+from observability.pages import formats
 
 
 @admin.register(Budget)
@@ -24,9 +22,7 @@ class BudgetAdmin(admin.ModelAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
-        today = {budgets.begin_of(Budget(period=period)) for period in Budget.Period.values}
-        recent = BudgetPeriod.objects.filter(begins__in=today)
-        return super().get_queryset(request).prefetch_related(Prefetch("periods", recent, to_attr="recent"))
+        return budgets.with_recent(super().get_queryset(request))
 
     @admin.display(description="of")
     def concerns(self, budget: Budget) -> str:
@@ -40,19 +36,13 @@ class BudgetAdmin(admin.ModelAdmin):
 
     @admin.display(description="spent")
     def spent(self, budget: Budget) -> str:
-        return formats.usd(_now(budget).spent)
+        return formats.usd(budgets.period_now(budget).spent)
 
     @admin.display(description="reserved")
     def reserved(self, budget: Budget) -> str:
-        return formats.usd(_now(budget).reserved)
+        return formats.usd(budgets.period_now(budget).reserved)
 
     @admin.display(description="forecast")
     def forecast(self, budget: Budget) -> str:
         """Return what will be spent at its end if it goes on like that."""
-        return formats.usd(budgets.forecast(_now(budget)))
-
-
-def _now(budget: Any) -> BudgetPeriod:
-    begins = budgets.begin_of(budget)
-    found = (period for period in budget.recent if period.begins == begins)
-    return next(found, BudgetPeriod(budget=budget, begins=begins))
+        return formats.usd(budgets.forecast(budgets.period_now(budget)))

@@ -71,7 +71,7 @@ def _row(request: HttpRequest, job: Summed, step: str) -> tuple[Cell, ...]:
         Cell(identifier(step)),
         Cell(job.error[:200]),
         Cell(formats.count(job.attempts)),
-        Cell(formats.usd(job.cost)),
+        Cell(formats.cost(job.cost)),
     )
 
 

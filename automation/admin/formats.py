@@ -31,9 +31,9 @@ def moment(value: datetime | None) -> str | SafeString:
     return format_html('<time datetime="{}">{}</time>', exactly, unbroken(exactly[:10], exactly[11:19]))
 
 
-def usd(cost: Any) -> str:
-    """Return the cost of one job or request."""
-    return NONE if cost is None else f"${cost:,.4f}"
+def cost(amount: Any) -> str:
+    """Return what one job or request has cost, in USD; sums of money have two decimals."""
+    return NONE if amount is None else f"${amount:,.4f}"
 
 
 def price(row: AIRequest) -> str | SafeString:
@@ -42,7 +42,7 @@ def price(row: AIRequest) -> str | SafeString:
         return NONE
     if row.cost is None:
         return warning("tokens unknown" if row.price_source == PriceSource.NO_USAGE else "no price")
-    return usd(row.cost)
+    return cost(row.cost)
 
 
 def count(number: int | None) -> str:

@@ -100,7 +100,7 @@ class JobColumns(Columns):
     @admin.display(description="AI cost")
     def ai_cost(self, job: Summed) -> SafeString:
         """With how many requests it lacks."""
-        return format_html("{} {}", formats.usd(job.cost), formats.lacking(job.unpriced, job.running))
+        return format_html("{} {}", formats.cost(job.cost), formats.lacking(job.unpriced, job.running))
 
     @admin.display(description="started by")
     def starter(self, job: Job) -> str | SafeString:

@@ -128,7 +128,7 @@ def context(request: HttpRequest, job: Job) -> dict[str, Any]:
         "requests": asked,
         "asked": [Request(row, job) for row in asked.shown] if asked else None,
         "totals": {name: formats.count(sums[name]) for name in ("tokens_in", "cached", "tokens_out")},
-        "cost": formats.usd(sums["cost"]),
+        "cost": formats.cost(sums["cost"]),
         "ids": list(_ids(request, job)),
         "again": again,
     }
@@ -200,7 +200,7 @@ def _facts(request: HttpRequest, job: Job, sums: dict[str, Any], now: datetime, 
     yield Fact("Finished", formats.moment(job.finished_at), _ago(job.finished_at, now))
     if job.cancel_requested_at:
         yield Fact("Cancel asked for", formats.moment(job.cancel_requested_at))
-    yield Fact("AI cost", formats.usd(sums["cost"]), formats.lacking(sums["unpriced"], sums["running"]))
+    yield Fact("AI cost", formats.cost(sums["cost"]), formats.lacking(sums["unpriced"], sums["running"]))
     yield Fact("Tokens", _tokens(sums))
     starter = {"url": url_of(request, "job_changelist", started_by=job.started_by_id)} if job.started_by else {}
     yield Fact("Started by", str(job.started_by or formats.NONE), **starter)

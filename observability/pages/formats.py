@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from decimal import Decimal
 
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -42,7 +43,7 @@ def seconds(value: float | None) -> str:
     return "{} h {:02} min".format(*divmod(round(value / 60), 60))
 
 
-def usd(value: float | None) -> str:
+def usd(value: float | Decimal | None) -> str:
     """A sum of money."""
     return NONE if value is None else f"${value:,.2f}"
 

@@ -292,10 +292,10 @@ def test_the_admin_makes_budgets_and_says_where_they_stand(ask, admin_client):
     assert dict(cells) == {
         "name": "checks",
         "concerns": "site_check",
-        "limit_of": "$0.5000 a day",
-        "spent": f"${row.cost:.4f}",
-        "reserved": "$0.0000",
-        "forecast": f"${row.cost * 4:.4f}",
+        "limit_of": "$0.50 a day",
+        "spent": f"${row.cost:.2f}",
+        "reserved": "$0.00",
+        "forecast": f"${row.cost * 4:.2f}",
     }
 
 

@@ -10,7 +10,7 @@ import time_machine
 from automation import daybook
 from automation.models import AIRequest, Job, Spend, SpendDay
 from automation.prices import reprice
-from automation.reaper import reap
+from tests.site import eventually
 
 pytestmark = pytest.mark.django_db
 
@@ -170,8 +170,8 @@ def test_another_time_zone_has_other_days(jobs, settings):
     assert SpendDay.objects.filter(zone="Asia/Tokyo").exists()
 
 
-def test_the_reaper_sums_a_few_days_with_each_pass(jobs):
-    reap()
+def test_a_few_days_are_summed_at_a_time(jobs):
+    daybook.close()
     assert summed() == daybook.days_between(
         NOW.date() - timedelta(days=daybook.AT_ONCE), NOW.date() - timedelta(days=1)
     )
@@ -180,3 +180,23 @@ def test_the_reaper_sums_a_few_days_with_each_pass(jobs):
 def test_without_requests_there_is_nothing_to_sum():
     assert daybook.close() == 0
     assert daybook.Book(SINCE, NOW).total == daybook.Sums()
+
+
+HASTY = "from project.settings import *\nAUTOMATION |= {'LEASE_SECONDS': 1}\n"
+OLD_REQUEST = """
+from datetime import timedelta
+from django.utils import timezone
+from automation.models import AIRequest
+made = timezone.now() - timedelta(days=2)
+AIRequest.objects.create(model="gpt-5.5", status="success", cost="0.5", created_at=made)
+"""
+SUMMED = "from automation.models import Spend; print(sorted(Spend.objects.values_list('dimension', 'spent')))"
+
+
+def test_a_worker_sums_past_days_by_itself(site, tmp_path):
+    (tmp_path / "hasty.py").write_text(HASTY)
+    env = {"DJANGO_SETTINGS_MODULE": "hasty", "PYTHONPATH": str(tmp_path)}
+    with site(env=env, redis=False, workers=1) as running:
+        assert running.manage("shell", "-v0", "-c", OLD_REQUEST).returncode == 0
+        with running.worker():
+            eventually(lambda: "('model', Decimal('0.50000000'))" in running.manage("shell", "-c", SUMMED).stdout, True)

@@ -68,7 +68,7 @@ def test_the_table_reads_well(spent):
         "=a model of ours         1         1      1,000          10       –\n"
         "total                    4         1      4,000          40  4.7500\n"
         "\n"
-        "This month: 4.75 USD so far, 11.54 by 2026-11-30 if each day costs 0.68, as on the last 7 days.\n"
+        "This month: 4.75 USD so far, 11.54 by 2026-11-30 if each day costs 0.68, as in the last 7 days.\n"
     )
 
 

@@ -8,9 +8,9 @@ from django.db.models import Count, Q
 
 from automation import budgets, daybook
 from automation.admin.spend.reading import Reading
-from automation.admin.spend.tables import usd
 from automation.errors import BudgetExceeded
 from automation.models import AIRequest, AIRequestStatus, Budget, BudgetPeriod
+from observability.pages.formats import usd
 
 STATES = {
     "exhausted": ("Exhausted", "▲", "bad"),

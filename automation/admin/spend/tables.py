@@ -13,7 +13,7 @@ from automation.admin.spend.chart import OTHER, roles
 from automation.admin.spend.reading import Reading
 from automation.daybook import Sums, add
 from automation.models import Job, JobStatus
-from observability.pages.formats import identifier, percent
+from observability.pages.formats import identifier, percent, usd
 from observability.pages.sections import Cell, Column, Table
 
 MOST = 10  # rows; the others together are one more
@@ -25,11 +25,6 @@ def number(title: str, *, secondary: bool = True) -> Column:
     return Column(title, "number", secondary=secondary)
 
 
-def usd(amount: Decimal | None) -> str:
-    """A sum of money."""
-    return NONE if amount is None else f"${amount:,.2f}"
-
-
 def tokens(amount: int) -> str:
     """``812``, ``61.2 M``"""
     return formats.count(amount) if amount < 100_000 else f"{amount / 1e6:,.1f} M"
@@ -37,7 +32,7 @@ def tokens(amount: int) -> str:
 
 def each(spent: Decimal | None, among: int) -> str:
     """What one has cost on average."""
-    return NONE if spent is None or not among else formats.usd(spent / among)
+    return NONE if spent is None or not among else formats.cost(spent / among)
 
 
 Named = tuple[Cell, Sums]
@@ -168,7 +163,7 @@ def _job(reading: Reading, job: Job, sums: Sums) -> list[Cell]:
         Cell(formats.seconds(job.duration)),
         Cell(formats.count(sums.number)),
         Cell(tokens(sums.tokens_in + sums.tokens_out)),
-        Cell(formats.usd(sums.spent)),
+        Cell(formats.cost(sums.spent)),
     ]
 
 

@@ -5,10 +5,9 @@ from django.utils.html import format_html
 from automation import budgets, daybook
 from automation.admin import formats
 from automation.admin.spend.reading import Reading
-from automation.admin.spend.tables import usd
 from automation.daybook import add
 from automation.models import AIRequest, BudgetPeriod, JobStatus
-from observability.pages.formats import percent
+from observability.pages.formats import percent, usd
 from observability.pages.now import Tile
 
 BADLY = (JobStatus.FAILED, JobStatus.CANCELLED)

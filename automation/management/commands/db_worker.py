@@ -1,4 +1,4 @@
-"""`manage.py db_worker`: the task library's worker, which also sees to the jobs of workers that died."""
+"""`manage.py db_worker`: the task library's worker, which also sees to the jobs of workers that died, and to sums."""
 
 import time
 from typing import Any
@@ -7,6 +7,7 @@ from django.db import connections
 from django_tasks_db.management.commands import db_worker
 from django_tasks_db.models import DBTaskResult
 
+from automation import daybook
 from automation.background import Background
 from automation.outages import AWAY, PAUSE, tell
 from automation.reaper import reap
@@ -43,9 +44,11 @@ class Command(db_worker.Command):
 
     def handle(self, **options: Any) -> None:
         db_worker.Worker = Worker  # type: ignore[misc]  # the library's command makes it by this name
-        reaper = Background("Reaper", reap, rest=True)
-        reaper.start()
+        beside = [Background("Reaper", reap, rest=True), Background("Daybook", daybook.close)]
+        for each in beside:
+            each.start()
         try:
             super().handle(**options)
         finally:
-            reaper.stop()
+            for each in beside:
+                each.stop()
