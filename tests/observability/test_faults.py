@@ -42,8 +42,9 @@ def stopped(url):
     port = str(urlsplit(url).port)
     running = psutil.process_iter(["cmdline"])
     server = next(process for process in running if (process.info["cmdline"] or [])[-2:] == ["-p", port])
+    server.suspend()  # first, so that it begins no process that would be missed
     processes = [server, *server.children(recursive=True)]
-    for process in processes:
+    for process in processes[1:]:
         process.suspend()
     try:
         yield
@@ -107,6 +108,13 @@ def test_health_waits_for_no_session_beyond_the_deadline_and_piles_up_no_threads
         eventually(lambda: worker.num_threads() <= threads + 1, True, seconds=5)
 
 
+def database_is_up_in_time(site):
+    """What a scrape says of the database, within a second."""
+    answer, seconds = timed(site.metrics)
+    assert seconds < 1
+    return values(answer.text)["observability_source_up", "database"]
+
+
 def test_with_its_database_stopped_and_back_the_site_recovers_by_itself(site):
     """Every process of the database is stopped for a while, as on a host that hangs."""
     url = start_postgres()
@@ -114,9 +122,8 @@ def test_with_its_database_stopped_and_back_the_site_recovers_by_itself(site):
     with site(env=VIEWS, database=url) as running:
         assert values(running.metrics().text)["observability_source_up", "database"] == 1
         with stopped(url):
-            answer, seconds = timed(running.metrics)
-            assert values(answer.text)["observability_source_up", "database"] == 0
-            assert seconds < 1
+            # a question that the history asked just before is still answered, and shared
+            eventually(lambda: database_is_up_in_time(running), 0)
             answer, seconds = timed(lambda: running.get("/api/metrics/health"))
             assert (answer.status_code, seconds < 2) == (503, True)
         eventually(lambda: values(running.metrics().text)["observability_source_up", "database"], 1)
