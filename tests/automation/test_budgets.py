@@ -253,22 +253,76 @@ def test_budgets_of_a_month_and_of_a_day_begin_anew(ask, budget, settings):
     assert sum(each.spent for each in monthly.periods.all()) == sum(each.spent for each in daily.periods.all())
 
 
-def test_that_a_budget_is_nearly_spent_is_told_once_in_a_period(ask, budget):
-    told = []
+@pytest.fixture
+def told():
+    """What receivers of the warning are told: names of budgets, and what is spent of them."""
+    found = []
 
     def listen(sender, instance, period, **kwargs):
-        told.append((instance.name, period.spent >= period.budget.limit * instance.warn_at / 100))
+        found.append((instance.name, period.spent))
 
     budget_nearly_spent.connect(listen)
-    try:
-        budget("0.2", warn_at=10)
-        while BudgetPeriod.objects.filter(spent__lt=Decimal("0.02")).exists() or not AIRequest.objects.exists():
-            assert told == []
-            ask()
-        ask()
-    finally:
-        budget_nearly_spent.disconnect(listen)
-    assert told == [("all", True)]
+    yield found
+    budget_nearly_spent.disconnect(listen)
+
+
+def spend(*costs, most="0.3"):
+    for cost in costs:
+        row = start_request(None, "openai", MODEL, lambda: Decimal(most))
+        finish_request(row, AIRequestStatus.SUCCESS, duration=1, cost=Decimal(cost))
+
+
+def test_that_a_budget_is_nearly_spent_is_told_once_in_a_period(budget, told):
+    budget(warn_at=50)
+    spend("0.2", "0.29")
+    assert told == []
+    spend("0.01", "0.1", "0.1")
+    assert told == [("all", Decimal("0.5"))]
+    with pytest.raises(BudgetExceeded):
+        spend("0.3", most="0.4")
+    assert len(told) == 1
+
+
+def test_that_so_much_is_spent_that_a_request_is_refused_is_told_once_as_well(budget, told):
+    budget(warn_at=90)
+    spend("0.25", "0.25", "0.25")
+    for _ in range(2):
+        with pytest.raises(BudgetExceeded):
+            spend("0.3")
+    assert told == [("all", Decimal("0.75"))]
+    spend("0.2", most="0.2")
+    assert len(told) == 1
+
+
+def test_a_refusal_for_what_is_only_reserved_or_never_fits_is_no_warning(budget, told):
+    budget(warn_at=90)
+    spend("0.1")
+    with pytest.raises(BudgetExceeded):
+        spend("1", most="1.01")
+    start_request(None, "openai", MODEL, lambda: Decimal("0.8"))
+    with pytest.raises(BudgetExceeded):
+        spend("0.3")
+    assert told == []
+
+
+def test_a_warning_that_died_with_its_process_is_told_by_the_reaper(budget, told):
+    def die(**kwargs):
+        raise SystemExit
+
+    budget(warn_at=50)
+    budget_nearly_spent.connect(die)
+    with pytest.raises(SystemExit):
+        spend("0.3", "0.3")
+    budget_nearly_spent.disconnect(die)
+    told.clear()
+    reap()
+    assert told == []
+    BudgetPeriod.objects.update(warn_since=timezone.now() - timedelta(hours=1))
+    reap()
+    reap()
+    BudgetPeriod.objects.update(warn_since=timezone.now() - timedelta(hours=1))
+    reap()
+    assert told == [("all", Decimal("0.6"))]
 
 
 def test_the_gauges_say_where_a_budget_stands(ask, budget):
