@@ -5,14 +5,13 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from automation.prices import reprice
+from observability.management.output import PrintingCommand
 
 Key = tuple[str, str, str]  # model, provider, and where the price is from
 
 
-class Command(BaseCommand):
+class Command(PrintingCommand):
     help = "Price requests to AI models that had no known price, by the prices that are known now."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
