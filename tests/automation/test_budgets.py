@@ -59,6 +59,13 @@ def stand(budget):
     return period.spent, period.reserved
 
 
+def spend(*costs, most="0.3"):
+    """Record requests that have cost so much, without asking anybody."""
+    for cost in costs:
+        row = start_request(None, "openai", MODEL, lambda: Decimal(most))
+        finish_request(row, AIRequestStatus.SUCCESS, duration=1, cost=Decimal(cost))
+
+
 def test_what_a_request_has_cost_is_spent_of_every_budget_that_it_comes_under(ask, budget, user, django_user_model):
     other = django_user_model.objects.create_user("bob")
     its = [
@@ -241,16 +248,16 @@ def test_a_budget_may_be_deleted_while_its_requests_end(budget):
     assert AIRequest.objects.get().cost == Decimal("0.1")
 
 
-def test_budgets_of_a_month_and_of_a_day_begin_anew(ask, budget, settings):
-    settings.TIME_ZONE = "Pacific/Auckland"
+def test_budgets_of_a_month_and_of_a_day_begin_anew_at_midnight_of_the_settings(budget, settings):
+    settings.TIME_ZONE = "America/Havana"  # where the first hour of this November comes twice
     monthly, daily = budget(), budget(name="daily", period="day")
-    for moment in ("2026-11-29T10:00Z", "2026-11-29T12:00Z", "2026-11-30T12:00Z"):  # the 29th, the 30th, the 1st there
-        with time_machine.travel(moment, tick=True):
-            ask()
-    assert [each.begins for each in monthly.periods.all()] == [date(2026, 12, 1), date(2026, 11, 1)]
-    assert [each.begins for each in daily.periods.all()] == [date(2026, 12, 1), date(2026, 11, 30), date(2026, 11, 29)]
-    assert all(0 < each.spent < MOST for each in daily.periods.all())
-    assert sum(each.spent for each in monthly.periods.all()) == sum(each.spent for each in daily.periods.all())
+    for moment in ("11-01T03:59:59.9Z", "11-01T04:00Z", "11-01T05:00Z", "11-02T04:59:59.9Z", "11-02T05:00Z"):
+        with time_machine.travel(f"2026-{moment}", tick=False):
+            spend("0.01")
+    october, november = (date(2026, 10, 1), Decimal("0.01")), (date(2026, 11, 1), Decimal("0.04"))
+    assert list(monthly.periods.values_list("begins", "spent")) == [november, october]
+    days = [(date(2026, 11, 2), "0.01"), (date(2026, 11, 1), "0.03"), (date(2026, 10, 31), "0.01")]
+    assert list(daily.periods.values_list("begins", "spent")) == [(day, Decimal(cost)) for day, cost in days]
 
 
 @pytest.fixture
@@ -264,12 +271,6 @@ def told():
     budget_nearly_spent.connect(listen)
     yield found
     budget_nearly_spent.disconnect(listen)
-
-
-def spend(*costs, most="0.3"):
-    for cost in costs:
-        row = start_request(None, "openai", MODEL, lambda: Decimal(most))
-        finish_request(row, AIRequestStatus.SUCCESS, duration=1, cost=Decimal(cost))
 
 
 def test_that_a_budget_is_nearly_spent_is_told_once_in_a_period(budget, told):
