@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import pairwise
 
 from . import ring
@@ -23,7 +24,12 @@ class Placed:
     """A sample and the moment it stands for: samples are taken a little after it."""
 
     due: float
-    sample: Sample
+    unpack: Callable[[], Sample]
+
+    @cached_property
+    def sample(self) -> Sample:
+        """Unpacked when it is looked at: of a long time, few are."""
+        return self.unpack()
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,9 @@ class Own:
         rows = backend.read(tier, tier.slot(since)) if backend else ()
         found: dict[str, list[Placed]] = defaultdict(list)
         for row in rows:
-            found[row.instance].append(Placed(row.slot * tier.step, Sample.unpack(row.data)))
+            found[row.instance].append(Placed(row.slot * tier.step, partial(Sample.unpack, row.data)))
         live = next(sample for wanted, sample in self.live if wanted is tier.wanted)
-        found[ring.instance()].append(Placed(self.now, live))
+        found[ring.instance()].append(Placed(self.now, lambda: live))
         return found
 
 
