@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from . import ring
 from .amounts import Amounts, Sample, Wanted, add, increase
@@ -82,12 +82,18 @@ def _finest(tiers: Sequence[Tier], step: int, age: float) -> Tier:
 
 
 def _by_step(samples: Iterable[Placed], tier: Tier, grid: Grid) -> Iterator[tuple[int, list[Step]]]:
-    found: dict[int, list[Step]] = defaultdict(list)
-    for before, after in pairwise(samples):
-        place = grid.place(after.due)
-        if 0 <= place < len(grid.starts) and after.due - before.due <= GAP * tier.step:
-            found[place].append(_between(before, after, tier.wanted))
-    yield from found.items()
+    """What lies between two samples belongs to the step of the later one."""
+    for place, pairs in groupby(pairwise(samples), key=lambda pair: grid.place(pair[1].due)):
+        if 0 <= place < len(grid.starts):
+            yield place, [_between(*ends, tier.wanted) for ends in _unbroken(pairs, tier)]
+
+
+def _unbroken(pairs: Iterable[tuple[Placed, Placed]], tier: Tier) -> Iterator[tuple[Placed, Placed]]:
+    """The first and the last of samples without a gap among them; nobody has to look at the others."""
+    for is_near, found in groupby(pairs, key=lambda pair: pair[1].due - pair[0].due <= GAP * tier.step):
+        if is_near:
+            run = list(found)
+            yield run[0][0], run[-1][1]
 
 
 def _between(before: Placed, after: Placed, wanted: Wanted) -> Step:
