@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
 from uvicorn.main import main as uvicorn
 
 from project.sandbox.__main__ import parse
 from project.sandbox.addresses import SERVICES, variables
-from tests.docs.pages import PAGES, Block, blocks, prose
+from tests.docs.pages import PAGES, Block, blocks, code_in, prose, rows
 from tests.servers import new_folder, requires
 from tests.site import ROOT
 
@@ -164,6 +165,30 @@ def test_commands_within_sentences_exist(document):
     text = prose(document)
     assert set(re.findall(r"`make ([a-z]+)", text)) <= set(targets)
     assert set(re.findall(r"manage\.py ([a-z_]+)", text)) <= set(get_commands())
+
+
+def own_commands():
+    """The commands of both apps."""
+    return [name for name, app in get_commands().items() if app in {"observability", "automation"}]
+
+
+def options_of(command):
+    """Those that a command has beside those of all."""
+    parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
+    shared = BaseCommand().create_parser("manage.py", command)
+    known = {option for action in shared._actions for option in action.option_strings}
+    return {option for action in parser._actions for option in action.option_strings} - known
+
+
+def test_every_command_is_on_its_page_with_its_options_and_no_others():
+    text = (ROOT / "docs" / "commands.md").read_text()
+    sections = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))
+    assert sorted(sections) == sorted(own_commands())
+    for command, section in sections.items():
+        first_cells = re.findall(r"^\| (`--.*?) \|", section, re.MULTILINE)
+        assert {option for cell in first_cells for option in code_in(cell)} == options_of(command), command
+    for command, _ in rows("docs/commands.md", "command", "what it is needed for"):
+        assert code_in(command)[0] in get_commands()
 
 
 def width(picture):
