@@ -81,7 +81,7 @@ def test_no_python_on_any_page_goes_unchecked():
 def test_each_code_block_says_its_language():
     everything = [line for page in PAGES for line in page.read_text().splitlines() if line.startswith("```")]
     languages = {line.removeprefix("```") for line in everything[::2]}
-    assert languages == {"python", "bash", "yaml", "promql", "ini", "html", "text", "{toctree}"}
+    assert languages == {"python", "bash", "yaml", "promql", "ini", "html", "text", "dockerfile", "{toctree}"}
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
