@@ -1,6 +1,7 @@
 """The README's three steps, the code on the other pages, and the links between all of them."""
 
 import ast
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -91,3 +92,13 @@ def test_each_link_leads_somewhere(document):
         target = (document.parent / file).resolve() if file else document
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_each_test_that_a_page_names_is_there():
+    files = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    functions = set(re.findall(r"def (test_\w+)", "\n".join(files.values())))
+    named = [name for page in PAGES for name in re.findall(r"`(?:tests/\w+/)?(test_\w+(?:\.py|…))`", page.read_text())]
+    assert len(named) > 30
+    assert {name for name in named if name.endswith(".py")} <= files.keys()
+    starts = {name.rstrip("…") for name in named if name.endswith("…")}
+    assert [start for start in starts if not any(function.startswith(start) for function in functions)] == []
