@@ -10,10 +10,12 @@ from typing import Any
 
 from genai_prices import extract_usage
 
+from benchmarks.tables import at_most, table
 from observability import spend
 
 CALLS, GOAL = 2000, 500
 OURS, LIST = "this app", "genai-prices"
+HEADER = ["µs", OURS, LIST, "ratio", "goal"]
 USAGE = {
     "gpt-5.5": {
         "prompt_tokens": 3000,
@@ -55,15 +57,21 @@ def microseconds() -> dict[tuple[str, str], list[float]]:
 
 def report() -> list[str]:
     """A Markdown table."""
-    goals = {OURS: f"≤ {GOAL}", LIST: ""}
-    return [
-        f"A request priced ({CALLS} calls, µs)",
-        "",
-        "| by | model | median | p95 | goal for p95 |",
-        "| --- | --- | ---: | ---: | ---: |",
-        *(
-            f"| {way} | {model} | {median(times):.0f} | {quantiles(times, n=20)[18]:.0f} | {goals[way]} |"
-            for (way, model), times in microseconds().items()
-        ),
-        "",
-    ]
+    how = f"To read the usage of an answer and to price it, in microseconds ({CALLS:,} calls, one by one in turn)."
+    times = microseconds()
+    return table("A request priced", how, HEADER, (row for model in USAGE for row in rows(model, times)))
+
+
+def rows(model: str, times: dict[tuple[str, str], list[float]]) -> list[list[str]]:
+    """The median and p95 of a model."""
+    figures = {"median": median, "p95": p95}
+    made = []
+    for name, figure in figures.items():
+        ours, peer = (figure(times[way, model]) for way in (OURS, LIST))
+        goal = at_most(ours, GOAL, " µs") if name == "p95" else ""
+        made.append([f"{model}, {name}", f"{ours:.0f}", f"{peer:.0f}", f"{ours / peer:.2f}", goal])
+    return made
+
+
+def p95(times: list[float]) -> float:
+    return quantiles(times, n=20)[18]
