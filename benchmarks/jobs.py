@@ -78,10 +78,10 @@ def report() -> list[str]:
         backlog(running, "fill", ROWS)
         full = starting(running, ROWS)
     how = (
-        "An empty task of the bare task backend (`django-tasks-db`), a job type without steps, and one with a step that "
-        "does nothing, by workers that wait for them, on a PostgreSQL without fsync that shares the machine with them "
-        f"({ROUNDS} rounds of {COUNT} of each, in turn, medians; what is added is the median too, beside the task of the "
-        "same round)."
+        "An empty task of the bare task backend (`django-tasks-db`), a job type without steps, and one with a step "
+        "that does nothing, by workers that wait for them, on a PostgreSQL without fsync that shares the machine with "
+        f"them ({ROUNDS} rounds of {COUNT} of each, in turn, medians; what is added is the median too, beside the task of "
+        "the same round)."
     )
     start = f"From the request to the answer, over HTTP, {STARTS} times one after the other, in milliseconds."
     return [

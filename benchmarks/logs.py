@@ -1,11 +1,12 @@
 """What a record costs, from the call of the logger to the line in /dev/null, within a request and a job.
 
-Each round times all in turn; the figures are medians over the rounds, in microseconds.
+The figures are medians over the rounds, in microseconds.
 """
 
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from timeit import Timer
@@ -13,6 +14,7 @@ from typing import TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
+from benchmarks.rounds import in_turn
 from benchmarks.tables import at_most, table
 from observability.correlation import bound
 from observability.logs import formatter
@@ -58,9 +60,8 @@ def works(stream: TextIO) -> dict[tuple[str, str], Callable[[], object]]:
 def microseconds() -> dict[tuple[str, str], float]:
     ids = bound(request_id="4bf92f3577b34da6a3ce929d0e0e4736", job_id="7", step="fetch_path")
     with Path(os.devnull).open("w") as stream, ids:
-        timers = {key: Timer(call) for key, call in works(stream).items()}
-        rounds = [{key: timer.timeit(CALLS) for key, timer in timers.items()} for _ in range(ROUNDS)]
-    return {key: median(one[key] for one in rounds) / CALLS * 1e6 for key in timers}
+        timers = {key: partial(Timer(call).timeit, CALLS) for key, call in works(stream).items()}
+        return {key: median(times) / CALLS * 1e6 for key, times in in_turn(timers, ROUNDS).items()}
 
 
 def report() -> list[str]:
