@@ -80,8 +80,8 @@ def report() -> list[str]:
     how = (
         "An empty task of the bare task backend (`django-tasks-db`), a job type without steps, and one with a step "
         "that does nothing, by workers that wait for them, on a PostgreSQL without fsync that shares the machine with "
-        f"them ({ROUNDS} rounds of {COUNT} of each, in turn, medians; what is added is the median too, beside the task of "
-        "the same round)."
+        f"them ({ROUNDS} rounds of {COUNT} of each, in turn, medians). What is added is the median too, beside the "
+        "task of the same round."
     )
     start = f"From the request to the answer, over HTTP, {STARTS} times one after the other, in milliseconds."
     return [
