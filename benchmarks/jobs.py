@@ -16,7 +16,7 @@ from time import perf_counter
 from benchmarks.tables import at_most, table
 
 WORKERS = (1, 2, 4)
-COUNT, ROUNDS = 400, 7
+COUNT, ROUNDS = 400, 5
 ROWS, STARTS = 100_000, 500
 GOAL, START_GOAL = 50, 30  # percent that a job without steps adds; milliseconds at p95
 JOB, STEP = "jobs without steps", "jobs with an empty step"
