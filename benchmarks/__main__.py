@@ -18,6 +18,7 @@ PARTS = ("middleware", "recording", "logs", "errors", "prices", "scrape", "jobs"
 
 def show(parts: list[str]) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # of whoever runs this; the folder of settings is removed
     django.setup()
     try:
         for part in parts:

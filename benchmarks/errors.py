@@ -96,8 +96,8 @@ def report() -> list[str]:
     """A Markdown table."""
     how = (
         f"Milliseconds that the caller of `capture_exception` waits, {DEPTH} calls deep and after {QUERIES} queries "
-        f"({ROUNDS} errors each, in turn, {PAUSE * 1e3:.0f} ms apart). The SDK by itself has its defaults: local "
-        "variables of each call are sent, which ours leaves out, and secrets too. The ratio is of medians."
+        f"({ROUNDS} errors each, in turn, {PAUSE * 1e3:.0f} ms apart). The SDK by itself has its defaults: it "
+        "sends the local variables of each call and does not look for secrets in all places. The ratio is of medians."
     )
     with sentries() as found:
         return table("An error reported to Sentry", how, HEADER, [row(name, dsn) for name, dsn in found.items()])

@@ -164,9 +164,10 @@ def report() -> list[str]:
     """A Markdown table."""
     DjangoInstrumentor().instrument(meter_provider=provider(CollectorRegistry()))
     how = (
-        f"Microseconds, with the store on ({ROUNDS} rounds of {REQUESTS} requests, medians of the differences to the "
-        "same view without a middleware). The naive one calls `.labels()` for the same three series. OpenTelemetry's "
-        "records metrics only, in one process's memory, and no spans. A request id is measured beside the empty one."
+        f"Microseconds ({ROUNDS} rounds of {REQUESTS} requests, medians of the differences to the same view without a "
+        "middleware). The store is on, also for django-prometheus and the naive one, which calls `.labels()` for the "
+        "same three series. OpenTelemetry's records metrics only, in one process's memory, and no spans. A request id "
+        "is measured beside the empty one."
     )
     found = {"sync": run_sync(), "async": run_async()}
     return table("Added to a request", how, HEADER, (row for kind, times in found.items() for row in rows(kind, times)))

@@ -94,7 +94,7 @@ def scrapes(kind: str, whose: str, goals: dict[int, int]) -> Iterator[list[str]]
         if kind == "ours":
             ours, peer = compared(lambda: by_ours(Reader(folder)), lambda: by_peer(folder))
             times = [f"{ours * 1e3:.0f}", f"{peer * 1e3:.0f}", "", f"{ours / peer:.2f}"]
-            yield ["the same, first scrape", *times, at_most(ours / peer, 0.7)]
+            yield ["the same, first scrape of a process", *times, at_most(ours / peer, 0.7)]
             yield from memory_of(folder)
             ours, peer = compared(lambda: by_ours(reader), lambda: by_peer(folder), lambda: started[0].do("add", 1))
             yield faster("the same, a new series in one process", None, ours, peer)
@@ -105,7 +105,7 @@ def memory_of(folder: Path) -> Iterator[list[str]]:
     measuring = Writer("ours", 0, "")
     kept, peak = measuring.do("megabytes_of_reader", str(folder))
     measuring.end()
-    yield ["the same, memory kept", f"{kept:.1f} MB", "", "", "", at_most(kept, 15, " MB")]
+    yield ["the same, memory that the reader keeps", f"{kept:.1f} MB", "", "", "", at_most(kept, 15, " MB")]
     yield ["the same, peak in its first scrape", f"{peak:.1f} MB", "", "", "", at_most(peak, 30, " MB")]
 
 
