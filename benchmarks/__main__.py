@@ -13,7 +13,7 @@ from django.conf import settings
 from benchmarks import page
 from benchmarks.tables import summary
 
-PARTS = ("middleware", "recording", "logs", "errors", "prices", "scrape", "jobs")
+PARTS = ("middleware", "recording", "logs", "errors", "prices", "scrape", "jobs", "pages")
 
 
 def show(parts: list[str]) -> None:

@@ -1,8 +1,11 @@
-"""What it costs to read the usage of an answer and to price it, beside the price list's own way.
+"""What it costs to read the usage of an answer and to price it, beside the price list's own way; and under budgets.
 
-Both are timed in turn, call by call, once the list is there; a new process loads it in a thread of its own.
+Both are timed in turn, call by call, once the list is there; a new process loads it in a thread of its own. A request
+under a budget is priced before it is made as well, for what it may cost, and that is reserved on a PostgreSQL as the
+tests start it.
 """
 
+import os
 from collections.abc import Callable
 from statistics import median, quantiles
 from time import perf_counter
@@ -10,10 +13,12 @@ from typing import Any
 
 from genai_prices import extract_usage
 
+from benchmarks.jobs import backlog
 from benchmarks.tables import at_most, table
 from observability import spend
 
 CALLS, GOAL = 2000, 500
+REQUESTS = 500
 OURS, LIST = "this app", "genai-prices"
 HEADER = ["µs", OURS, LIST, "ratio", "goal"]
 USAGE = {
@@ -55,11 +60,38 @@ def microseconds() -> dict[tuple[str, str], list[float]]:
     return found
 
 
+def recorded() -> dict[str, list[float]]:
+    """Milliseconds by the number of budgets."""
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "benchmarks.site_settings", "SECRET_KEY": "only for benchmarks"}
+    from tests import servers, site
+
+    servers.start_servers()
+    with site.AT_END, site.run_site({"OPENAI_API_KEY": "none"}, workers=1, redis=False) as running:
+        found: dict[str, list[float]] = backlog(running, "record", REQUESTS)
+    return found
+
+
+def p95(times: list[float]) -> float:
+    return quantiles(times, n=20)[18]
+
+
 def report() -> list[str]:
-    """A Markdown table."""
-    how = f"To read the usage of an answer and to price it, in microseconds ({CALLS:,} calls, one by one in turn)."
+    """Two Markdown tables."""
+    priced = (
+        f"To read the usage of an answer and to price it, in microseconds ({CALLS:,} calls, one by one in turn). Under "
+        "a budget a request is priced twice: before it is made, for what it may cost at most, and afterwards."
+    )
+    recording = (
+        "A row of `AIRequest` before a request would be sent, and its end with all prices, in milliseconds on "
+        f"PostgreSQL without fsync ({REQUESTS} requests, in turn). Each budget that it comes under adds what it may "
+        "cost, under its lock, and what it has cost."
+    )
     times = microseconds()
-    return table("A request priced", how, HEADER, (row for model in USAGE for row in rows(model, times)))
+    by_budgets = [[number, f"{median(found):.1f}", f"{p95(found):.1f}"] for number, found in recorded().items()]
+    return [
+        *table("A request priced", priced, HEADER, (row for model in USAGE for row in rows(model, times))),
+        *table("A request recorded", recording, ["budgets", "median", "p95"], by_budgets),
+    ]
 
 
 def rows(model: str, times: dict[tuple[str, str], list[float]]) -> list[list[str]]:
@@ -71,7 +103,3 @@ def rows(model: str, times: dict[tuple[str, str], list[float]]) -> list[list[str
         goal = at_most(ours, GOAL, " µs") if name == "p95" else ""
         made.append([f"{model}, {name}", f"{ours:.0f}", f"{peer:.0f}", f"{ours / peer:.2f}", goal])
     return made
-
-
-def p95(times: list[float]) -> float:
-    return quantiles(times, n=20)[18]

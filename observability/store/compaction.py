@@ -242,7 +242,7 @@ def _content(path: Path) -> Content:
     data = path.read_bytes()
     if len(data) < fileformat.HEADER.size:
         raise fileformat.Damaged(f"{path.name} has {len(data)} bytes")
-    (used, _) = fileformat.HEADER.unpack_from(data)
+    used, _ = fileformat.parse_header(data)
     if not 0 < used <= len(data) or used % fileformat.CELL:
         raise fileformat.Damaged(f"{used} bytes are said to be in use in {path.name}")
     cells = memoryview(data)[:used].cast("d")

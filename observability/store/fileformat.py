@@ -7,7 +7,7 @@ name, the labels and the help text.
 
 Our own files carry ``TAG`` in the padding, and in their last cell the change mark: when a value last changed, by the
 monotonic clock, of which no two readings are the same. The writer changes the value, then the mark; a reader reads the
-mark, then the values.
+mark, then the values. The digit in the tag is the version of this format: a file of a later one is left alone.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from prometheus_client.mmap_dict import mmap_key
 
 FIRST_SIZE = 1 << 16  # bytes of a new file, as in prometheus_client; a full one doubles
-TAG = b"obs1"
-FOLDED = b"obs0"  # in the place of the tag: all that the file holds is in an archive
+OURS = b"obs"  # a tag begins with it; prometheus_client leaves zeros there
+TAG = OURS + b"1"
+FOLDED = OURS + b"0"  # in the place of the tag: all that the file holds is in an archive
 HEADER = struct.Struct("=i4s")
 NUMBERS = struct.Struct("=dd")
 LENGTH = struct.Struct("=i")
@@ -32,6 +33,10 @@ make_key = mmap_key
 
 class Damaged(Exception):
     """A file that does not hold to the format."""
+
+
+class Newer(Damaged):
+    """A file of ours in a format that came after this version."""
 
 
 class Unfinished(Exception):
@@ -48,6 +53,14 @@ def entry(key: bytes, value: float = 0.0, timestamp: float = 0.0) -> bytes:
 
 def _padding(length: int) -> int:
     return 8 - (length + LENGTH.size) % 8
+
+
+def parse_header(header: bytes) -> tuple[int, bytes]:
+    """The number of bytes in use, and the tag; raises ``Newer``."""
+    used, tag = HEADER.unpack_from(header)
+    if tag.startswith(OURS) and tag not in {TAG, FOLDED}:
+        raise Newer(f"its format is {tag!r}")
+    return used, tag
 
 
 def entries(data: bytes, start: int, used: int) -> Iterator[tuple[bytes, int]]:

@@ -73,8 +73,6 @@ class SourceFile:
 
     def read(self, reader: Reader, descriptor: int) -> None:
         """Take in what changed since the last time; raises ``Damaged`` and ``Unfinished``."""
-        if not self.kind.known:
-            raise fileformat.Damaged("its name is none of the store's")
         archived = self.kind.process.startswith(ARCHIVE)
         ended = archived or not is_locked(descriptor)  # before all else: what comes after the look would be lost
         header = os.pread(descriptor, fileformat.HEADER.size, 0)
@@ -84,7 +82,9 @@ class SourceFile:
             raise fileformat.Unfinished
         if len(header) < fileformat.HEADER.size:
             raise fileformat.Damaged(f"it has {size} bytes")
-        used, tag = fileformat.HEADER.unpack(header)
+        used, tag = fileformat.parse_header(header)
+        if not self.kind.known:
+            raise fileformat.Damaged("its name is none of the store's")
         own = tag == fileformat.TAG
         dead = own and ended
         self.newness = (own and not ended, 0.0 if archived else self.newness[1] or status.st_mtime)
@@ -273,7 +273,7 @@ class Reader:
         except fileformat.Unfinished:
             pass
         except (fileformat.Damaged, struct.error) as error:
-            self._put_aside(name, inode, error)
+            self._leave_out(name, inode, error)
             self._forget([file])
         except OSError as error:
             self._leave(name, error)
@@ -298,8 +298,11 @@ class Reader:
         if error.errno in TOO_MANY_OPEN and name not in self.files:
             raise error
 
-    def _put_aside(self, name: str, inode: int, error: Exception) -> None:
+    def _leave_out(self, name: str, inode: int, error: Exception) -> None:
         """A damaged file is renamed, so that nobody reads it; that of a living process is only left out."""
+        if isinstance(error, fileformat.Newer):  # its own version reads it
+            warn(f"newer {name}", "The file %r of the shared store is of a newer version, left out: %s", name, error)
+            return
         self._ignored.add((name, inode))
         self.damaged += 1
         warn(f"damaged {name}", "The file %r of the shared store is damaged, and left out: %s", name, error)
