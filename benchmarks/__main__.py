@@ -39,9 +39,9 @@ def show_all() -> None:
     """Show every part, and write the page."""
     machine, begin = page.machine(), monotonic()
     lines = [line for part in PARTS for line in tables(part)]
-    machine.append(f"- {summary(lines)}; the run took {(monotonic() - begin) / 60:.1f} minutes")
-    print("\n".join(machine))
-    page.write([*machine, "", *lines])
+    machine.append(f"{summary(lines)}; the run took {(monotonic() - begin) / 60:.1f} minutes")
+    print("\n".join(about := page.items(machine)))
+    page.write([*about, "", *lines])
 
 
 chosen = sys.argv[1:]
