@@ -52,6 +52,6 @@ $(VENV)/run.stamp: requirements.txt
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
-	@echo "Installing what the tests need into $(VENV)."
+	@echo "Installing what the tests need into $(VENV); the first time takes two minutes."
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
