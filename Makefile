@@ -41,7 +41,7 @@ lint: $(VENV)/dev.stamp ## Check style, types and the direction of imports
 	@DEBUG=1 $(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/dev.stamp ## Measure what the app costs, beside its peers
+bench: $(VENV)/dev.stamp ## Measure the app beside its peers, and write docs/performance.md (ARGS="scrape": one part, not written)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 $(VENV)/run.stamp: requirements.txt

@@ -288,3 +288,6 @@ def test_the_number_of_queries_does_not_grow(admin_client, spent, django_assert_
         Budget.objects.create(name=f"budget-{number}", limit=1)
     with django_assert_max_num_queries(24):
         admin_client.get(PAGE)
+    MetricsCollector.record_ai_request(model="gpt-5", status="success", tokens=10, cost=0.01)
+    with django_assert_max_num_queries(7):
+        admin_client.get("/admin/observability/metric/")
