@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 ARGS ?=
 
-.PHONY: help run prometheus rules dashboards test matrix lint bench release
+.PHONY: help run prometheus rules dashboards reference docs test matrix lint bench release
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | while IFS=@ read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -24,6 +24,13 @@ rules: $(VENV)/dev.stamp ## Write the rules of Prometheus and its operator anew,
 
 dashboards: $(VENV)/dev.stamp ## Write the dashboards for Grafana anew, from grafana/*.py
 	@$(BIN)/python -m grafana.build
+
+reference: $(VENV)/dev.stamp ## Write the tables of docs/metrics.md anew, from observability/metrics.py
+	@PYTHONPATH=. DJANGO_SETTINGS_MODULE=django.conf.global_settings $(BIN)/python docs/reference.py
+
+docs: $(VENV)/dev.stamp ## Build docs/ as a site, into build/docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -n -b html docs build/docs
+	@echo "Built: build/docs/index.html"
 
 test: $(VENV)/dev.stamp ## Run the tests (ARGS="-k name" chooses; REQUIRE_ALL=1: a missing program is a failure)
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -41,7 +48,7 @@ bench: $(VENV)/dev.stamp ## Measure what the app costs, beside its peers
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 release: $(VENV)/dev.stamp ## Build what is uploaded into dist/, check it, and list all that it brings in build/sbom.json
-	@rm -rf dist build
+	@rm -rf dist build/release
 	@$(BIN)/python -m build --no-isolation
 	@$(BIN)/python -m twine check --strict dist/*
 	@$(BIN)/uv venv -q --python $(BIN)/python build/release

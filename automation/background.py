@@ -3,18 +3,19 @@
 import threading
 from collections.abc import Callable
 
-from django.db import connections
+from django.db import connection, connections
 
 from automation.conf import lease
 from observability.logs import warn
 
 PER_LEASE = 3  # how often in the time of a lease
+REST = 2  # turns; in one of them each worker has given its signs of life
 
 
 class Background:
     """A thread that calls a function a few times in each lease, on database connections of its own.
 
-    With `rest` it leaves out a turn after one that failed: when the database is back, signs of life come first.
+    With `rest` it leaves out two turns after a failure, from when the database is back: signs of life come first.
     """
 
     def __init__(self, name: str, action: Callable[[], object], *, rest: bool = False) -> None:
@@ -40,13 +41,16 @@ class Background:
             self._thread.join(timeout=5)
 
     def _repeat(self) -> None:
-        turns = 1
-        while not self._over.wait(turns * lease().total_seconds() / PER_LEASE):
-            turns = 1
+        resting = 0
+        while not self._over.wait(lease().total_seconds() / PER_LEASE):
             try:
-                self.action()
+                if resting:
+                    connection.ensure_connection()
+                    resting -= 1
+                else:
+                    self.action()
             except Exception as exc:
                 warn(self.name, "%s: %r", self.name, exc)
-                turns += self.rest
+                resting = REST if self.rest else 0
             finally:
                 connections.close_all()

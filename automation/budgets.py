@@ -12,8 +12,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
+from automation.conf import lease
 from automation.errors import BudgetExceeded
 from automation.models import AIRequest, Budget, BudgetPeriod, Job, Reservation
 from automation.signals import budget_nearly_spent
@@ -91,8 +93,9 @@ def settle(row: AIRequest) -> None:
             continue
         period.spent += (held.amount if row.cost is None else row.cost) - (held.amount if held.is_spent else 0)
         period.reserved -= 0 if held.is_spent else held.amount
-        period.has_warned = period.has_warned or _warn(period)
-        period.save(update_fields=["spent", "reserved", "has_warned"])
+        period.save(update_fields=["spent", "reserved"])
+        if period.spent * 100 >= period.budget.limit * period.budget.warn_at:
+            _warn(period)
         if row.cost is not None:
             held.delete()
         elif not held.is_spent:
@@ -120,12 +123,29 @@ def _too_much(period: BudgetPeriod, amount: Decimal) -> str:
     )
 
 
-def _warn(period: BudgetPeriod) -> bool:
-    """Tell on commit that so much is spent that the budget wants it told; whether it is so much."""
-    if period.spent * 100 < period.budget.limit * period.budget.warn_at:
-        return False
-    transaction.on_commit(partial(_tell, period), robust=True)
-    return True
+def warn_of_refusal(budgets: Iterable[Budget], most: Decimal | None) -> None:
+    """Warn of each budget of which so much is spent that it refuses what it would let through if nothing were.
+
+    To be called in the transaction that records the refusal.
+    """
+    for budget in budgets:
+        if most is not None and most <= budget.limit:
+            for period in budget.periods.filter(begins=begin_of(budget), spent__gt=budget.limit - most):
+                _warn(period)
+
+
+def _warn(period: BudgetPeriod) -> None:
+    """Tell on commit how much is spent, unless that was told before, or is about to be."""
+    if BudgetPeriod.objects.filter(pk=period.pk, warn_since=None).update(warn_since=Now()):
+        transaction.on_commit(partial(_tell, period), robust=True)
+
+
+def warn_again() -> None:
+    """Tell what nobody has noted as told a lease after it was to be: the process that was to tell it has died."""
+    untold = BudgetPeriod.objects.filter(has_warned=False, warn_since__lt=Now() - lease())
+    for period in untold.select_related("budget"):
+        if untold.filter(pk=period.pk).update(warn_since=Now()):  # of several at the same time one tells it
+            _tell(period)
 
 
 def _tell(period: BudgetPeriod) -> None:
@@ -133,6 +153,7 @@ def _tell(period: BudgetPeriod) -> None:
     budget_nearly_spent.send_robust(Budget, instance=budget, period=period)
     text = f"AI budget {budget.name}: {period.spent:.2f} of {budget.limit:.2f} USD for this {budget.period} are spent."
     sentry.capture_message(text, level="warning", context={"budget": budget.name})
+    BudgetPeriod.objects.filter(pk=period.pk).update(has_warned=True)
 
 
 def read_limits() -> Gauge:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from automation import daybook
 from automation.models import AIRequest
+from automation.spend import DECIMALS
 
 DAYS_OF_PACE = 7
 
@@ -42,5 +43,6 @@ def forecast(now: datetime | None = None) -> Forecast:
     days = max(Decimal((now - pace_since).total_seconds()) / 86400, Decimal(1))
     per_day = daybook.cost(pace_since, now) / days
     spent = daybook.cost(begin, now)
-    to_come = Decimal((end - now).total_seconds()) / 86400
-    return Forecast(spent, per_day, round(days), spent + per_day * to_come, end.date() - timedelta(days=1))
+    total = spent + per_day * Decimal((end - now).total_seconds()) / 86400
+    spent, per_day, total = (round(cost, DECIMALS) for cost in (spent, per_day, total))
+    return Forecast(spent, per_day, round(days), total, end.date() - timedelta(days=1))

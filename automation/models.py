@@ -314,10 +314,18 @@ class BudgetPeriod(models.Model):
     begins = models.DateField()
     spent = models.DecimalField("spent in USD", max_digits=20, decimal_places=8, default=Decimal(0))
     reserved = models.DecimalField("reserved in USD", max_digits=20, decimal_places=8, default=Decimal(0))
-    has_warned = models.BooleanField(default=False)
+    warn_since = models.DateTimeField(null=True, blank=True, help_text="Since when it is to be told how much is spent.")
+    has_warned = models.BooleanField(default=False, help_text="That has been told.")
 
     class Meta:
         ordering = ["budget", "-begins"]
+        indexes = [
+            models.Index(
+                fields=["warn_since"],
+                condition=Q(has_warned=False, warn_since__isnull=False),
+                name="automation_budget_untold",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["budget", "begins"], name="automation_budget_period_unique"),
             models.CheckConstraint(

@@ -13,6 +13,7 @@ from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from automation.background import PER_LEASE
+from automation.budgets import warn_again
 from automation.conf import lease
 from automation.models import Job, JobStatus
 from automation.tasks import end_tasks, give_back, requeue
@@ -36,6 +37,7 @@ def reap() -> int:
         if left := _left():
             end_tasks(DIED, *left)
         end_lost_requests()
+        warn_again()
     return number
 
 

@@ -4,7 +4,7 @@ The two that every job makes are in SQL, as PostgreSQL and SQLite have it: to wr
 return, the ORM takes longer than the database takes to do them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -20,7 +20,7 @@ from automation import budgets
 from automation.conf import completion_timeout, lease
 from automation.errors import BudgetExceeded
 from automation.leases import worker_name
-from automation.models import MAX_ID, AIRequest, AIRequestStatus, Budget, Job, JobStatus, PriceSource, Step, StepStatus
+from automation.models import MAX_ID, AIRequest, AIRequestStatus, Job, JobStatus, PriceSource, Step, StepStatus
 from automation.outages import outlast
 from observability import correlation
 from observability.metrics import MetricsCollector
@@ -119,21 +119,26 @@ def start_request(job: Job | None, provider: str, model: str, most: Callable[[],
     if not concerned:
         return _insert_request(AIRequest(**about))
     amount = most()
+
+    def reserved() -> AIRequest:
+        row = AIRequest(**about)
+        return _insert_request(row, partial(budgets.reserve, row, concerned, amount))
+
     try:
-        return _insert_request(AIRequest(**about), concerned, amount)
+        return reserved()
     except BudgetExceeded as refusal:
         if end_lost_requests():
             with suppress(BudgetExceeded):
-                return _insert_request(AIRequest(**about), concerned, amount)
+                return reserved()
         refused = {"status": AIRequestStatus.BUDGET_EXCEEDED, "cost": 0, "price_source": PriceSource.NOT_BILLED}
-        _insert_request(AIRequest(**about, **refused, error=str(refusal)))
+        row = AIRequest(**about, **refused, error=str(refusal))
+        _insert_request(row, partial(budgets.warn_of_refusal, concerned, amount))
         MetricsCollector.record_budget_rejection(refusal.budget)
         raise
 
 
-def _insert_request(row: AIRequest, concerned: Sequence[Budget] = (), amount: Decimal | None = None) -> AIRequest:
-    reserve = partial(budgets.reserve, row, concerned, amount) if concerned else None
-    insert(row, reserve, job=row.job, created_at=row.created_at)
+def _insert_request(row: AIRequest, then: Callable[[], None] | None = None) -> AIRequest:
+    insert(row, then, job=row.job, created_at=row.created_at)
     return row
 
 

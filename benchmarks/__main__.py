@@ -9,7 +9,7 @@ from importlib import import_module
 import django
 from django.conf import settings
 
-PARTS = ("middleware", "recording", "logs", "prices", "scrape", "jobs")
+PARTS = ("middleware", "recording", "logs", "prices", "scrape", "jobs", "pages")
 
 
 def main(chosen: list[str]) -> None:

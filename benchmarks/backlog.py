@@ -1,7 +1,8 @@
 """A process beside the site's: ``python -m benchmarks.backlog`` in its environment.
 
 ``work COUNT ROUNDS`` gives the workers that are running so many of each kind to do, in turn, and prints the seconds
-that each took them. ``fill COUNT`` puts so many jobs that have ended into the table, and their tasks.
+that each took them. ``fill COUNT`` puts so many jobs that have ended into the table, and their tasks. ``record COUNT``
+records so many requests to each of some models, which come under none to three budgets, and prints the milliseconds.
 """
 
 import json
@@ -9,6 +10,8 @@ import sys
 import time
 import uuid
 from datetime import timedelta
+from decimal import Decimal
+from time import perf_counter
 
 import django
 from django.db import transaction
@@ -19,8 +22,10 @@ django.setup()
 
 from django_tasks_db.models import DBTaskResult  # noqa: E402
 
+from automation.clients import LLM, llm_for  # noqa: E402
 from automation.jobs import create_job  # noqa: E402
-from automation.models import Job  # noqa: E402
+from automation.models import AIRequestStatus, Budget, Job  # noqa: E402
+from automation.transitions import finish_request, start_request  # noqa: E402
 from benchmarks.empty.tasks import nothing  # noqa: E402
 
 KINDS = {
@@ -81,6 +86,28 @@ def _task(number: int, now, task_id: uuid.UUID) -> DBTaskResult:
         traceback="",
         **where,
     )
+
+
+BUDGETS = {"gpt-5.5": 0, "gpt-5.4": 1, "gpt-5.2": 3}
+
+
+def record(count: int) -> dict[int, list[float]]:
+    """By the number of budgets that each request comes under, in turn; the first of each is left out."""
+    for model, number in BUDGETS.items():
+        for name in range(number):
+            Budget.objects.create(name=f"{model} {name}", model=model, limit=10**6)
+    with llm_for("gpt")(sleep=time.sleep) as client:
+        times = [{number: _milliseconds(client, model) for model, number in BUDGETS.items()} for _ in range(1 + count)]
+    return {number: [each[number] for each in times[1:]] for number in BUDGETS.values()}
+
+
+def _milliseconds(client: LLM, model: str) -> float:
+    """Record a request without sending it."""
+    body = {"model": model, "messages": [{"role": "user", "content": "A question. " * 300}]}
+    begin = perf_counter()
+    row = start_request(None, "openai", model, lambda: client._most(model, body, 900))
+    finish_request(row, AIRequestStatus.SUCCESS, duration=1.0, cost=Decimal("0.01"))
+    return (perf_counter() - begin) * 1e3
 
 
 if __name__ == "__main__":

@@ -207,6 +207,26 @@ def server_command(number: int, workers: int, asgi: bool) -> list[str]:
     return [sys.executable, "-m", "gunicorn", *options, "project.wsgi"]
 
 
+@contextmanager
+def served(python: str | Path, folder: Path, env: dict[str, str]) -> Iterator[tuple[subprocess.Popen, httpx2.Client]]:
+    """Run the project ``mysite`` in a folder under gunicorn, with two workers; yields the server and a client."""
+    with listening() as listener:
+        number, url = listener.fileno(), f"http://127.0.0.1:{listener.getsockname()[1]}"
+        command = [
+            python,
+            "-m",
+            "gunicorn",
+            "--workers=2",
+            "--no-control-socket",
+            f"--bind=fd://{number}",
+            "mysite.wsgi",
+        ]
+        process = running(command, folder / "log", cwd=folder, env=env, pass_fds=[number])
+        with process as server, make_client(url) as client:
+            listener.close()
+            yield server, client
+
+
 def make_client(url: str) -> httpx2.Client:
     no_reuse = httpx2.Limits(max_keepalive_connections=0)
     return httpx2.Client(base_url=url, trust_env=False, timeout=30, limits=no_reuse, headers={"Connection": "close"})

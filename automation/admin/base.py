@@ -1,12 +1,15 @@
 """What the three lists have in common: nobody writes, and no page reads a whole table."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Min, QuerySet
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -17,6 +20,14 @@ from automation.admin import formats
 MOST_VALUES = 50  # that a filter offers
 SHORT = 60  # characters of an error in a list
 LOOKUPS = {"status__exact", "created_at__gte", "created_at__lt", "job"}  # of Django's own filters, and of a job's page
+
+
+def url_of(site: str | None, page: str, *arguments: object, **query: object) -> str:
+    """Return the address on an admin site, by its name; empty where the site does not have this page."""
+    with suppress(NoReverseMatch):
+        address = reverse(f"admin:automation_{page}", args=arguments, current_app=site)
+        return f"{address}?{urlencode(query)}" if query else address
+    return ""
 
 
 class ReadOnly:
@@ -34,6 +45,8 @@ class ReadOnly:
 
 class Columns:
     """How jobs, steps and AI requests ended, why, and how long they took."""
+
+    admin_site: admin.AdminSite  # of the admin that it is mixed into
 
     @admin.display(description="status")
     def state(self, row: Any) -> SafeString:

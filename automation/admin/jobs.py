@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from typing import Any, cast
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -17,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -25,7 +24,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from automation import jobs, registry
 from automation.admin import formats, page
-from automation.admin.base import Columns, History, ValueFilter
+from automation.admin.base import Columns, History, ValueFilter, url_of
 from automation.admin.page import ACTIVE, ENDED_BADLY, OVER, UNPRICED
 from automation.errors import Failure
 from automation.models import AIRequest, Job
@@ -104,11 +103,10 @@ class JobColumns(Columns):
 
     @admin.display(description="started by")
     def starter(self, job: Job) -> str | SafeString:
-        return _link(job.started_by, started_by=job.started_by_id) if job.started_by else formats.NONE
-
-
-def _link(label: object, **query: object) -> SafeString:
-    return format_html('<a href="{}?{}">{}</a>', reverse("admin:automation_job_changelist"), urlencode(query), label)
+        if not job.started_by:
+            return formats.NONE
+        url = url_of(self.admin_site.name, "job_changelist", started_by=job.started_by_id)
+        return format_html('<a href="{}">{}</a>', url, job.started_by)
 
 
 @admin.register(Job)
@@ -196,7 +194,7 @@ class JobAdmin(JobColumns, History):
             self.message_user(request, "The job is cancelled, or will be at its next checkpoint.", messages.SUCCESS)
         else:
             self.message_user(request, "The job has ended already.", messages.WARNING)
-        return redirect("admin:automation_job_change", job_id)
+        return self._show(job_id)
 
     @method_decorator(require_POST)
     def retry(self, request: HttpRequest, job_id: UUID) -> HttpResponse:
@@ -205,9 +203,12 @@ class JobAdmin(JobColumns, History):
             again = self._retry(request, job)
         except Failure as exc:
             self.message_user(request, f"Not tried again. {exc}", messages.ERROR)
-            return redirect("admin:automation_job_change", job_id)
+            return self._show(job_id)
         self.message_user(request, "This job tries it again.", messages.SUCCESS)
-        return redirect("admin:automation_job_change", again.pk)
+        return self._show(again.pk)
+
+    def _show(self, job_id: UUID) -> HttpResponse:
+        return redirect(url_of(self.admin_site.name, "job_change", job_id))
 
     @admin.action(description="Cancel selected jobs", permissions=["run"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:

@@ -1,21 +1,18 @@
 """The page of a job: how it stands and why, its course, what it asked of models, and the ids that lead on."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.db.models import Case, Count, Q, QuerySet, Sum, When
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from automation import conf
-from automation.admin import formats, timeline
+from automation.admin import base, formats, timeline
 from automation.models import AIRequest, AIRequestStatus, Job, JobStatus, Step, StepStatus
 from observability.conf import sentry_event_url, sentry_trace_url
 from observability.pages.formats import age, identifier
@@ -241,8 +238,4 @@ def _ids(request: HttpRequest, job: Job) -> Iterator[Id]:
 
 def url_of(request: HttpRequest, page: str, *arguments: object, **query: object) -> str:
     """Return the address on the admin site of this request; empty where the site has none."""
-    with suppress(NoReverseMatch):
-        site = getattr(request, "current_app", None)
-        address = reverse(f"admin:automation_{page}", args=arguments, current_app=site)
-        return f"{address}?{urlencode(query)}" if query else address
-    return ""
+    return base.url_of(getattr(request, "current_app", None), page, *arguments, **query)

@@ -5,13 +5,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from automation import registry
 from automation.admin import formats
-from automation.admin.base import Columns, History, ValueFilter, seen
+from automation.admin.base import Columns, History, ValueFilter, seen, url_of
 from automation.models import AIRequest, PriceSource, Step
 
 SHOWN = {"input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens"}
@@ -25,9 +24,8 @@ class RowColumns(Columns):
         """A link by the id alone, so that a list reads no jobs."""
         if row.job_id is None:
             return formats.NONE
-        return format_html(
-            '<a href="{}">{}</a>', reverse("admin:automation_job_change", args=[row.job_id]), str(row.job_id)[:8]
-        )
+        short, url = str(row.job_id)[:8], url_of(self.admin_site.name, "job_change", row.job_id)
+        return format_html('<a href="{}">{}</a>', url, short) if url else short
 
 
 class StepColumns(RowColumns):

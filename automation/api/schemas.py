@@ -2,14 +2,14 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Field, Schema
 from pydantic import ConfigDict, PlainSerializer
 
 from automation.conf import site_check_hosts
-from automation.models import AIRequestStatus, Job, JobStatus, StepStatus
+from automation.models import AIRequestStatus, Job, JobStatus, PriceSource, StepStatus
 from observability.conf import sentry_event_url
 
 EXAMPLE_HOST = next(iter(site_check_hosts()), "localhost:8000")
@@ -74,7 +74,11 @@ class AIRequestOut(Schema):
     cached_input_tokens: int = Field(description="Among the input tokens.")
     cache_write_tokens: int = Field(description="Among the input tokens.")
     reasoning_tokens: int = Field(description="Among the output tokens.")
-    cost: USD | None = Field(description="USD; null: the price is unknown.")
+    cost: USD | None = Field(description="USD; null: unknown.")
+    price_source: PriceSource | Literal[""] = Field(
+        description="Where the cost is from, or why it is unknown; empty: the request runs."
+    )
+    price_version: str = Field(description="Of the price list, or the day from which the price holds.")
     duration: float | None = Field(description="Seconds.")
     time_to_first_token: float | None = Field(description="Seconds; of a stream.")
     request_id: str = Field(description="The provider's.")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property, partial
+from itertools import groupby, pairwise
 
 from . import ring
 from .amounts import Amounts, Sample, Wanted, add, increase
@@ -23,7 +24,12 @@ class Placed:
     """A sample and the moment it stands for: samples are taken a little after it."""
 
     due: float
-    sample: Sample
+    unpack: Callable[[], Sample]
+
+    @cached_property
+    def sample(self) -> Sample:
+        """Unpacked when it is looked at: of a long time, few are."""
+        return self.unpack()
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,9 @@ class Own:
         rows = backend.read(tier, tier.slot(since)) if backend else ()
         found: dict[str, list[Placed]] = defaultdict(list)
         for row in rows:
-            found[row.instance].append(Placed(row.slot * tier.step, Sample.unpack(row.data)))
+            found[row.instance].append(Placed(row.slot * tier.step, partial(Sample.unpack, row.data)))
         live = next(sample for wanted, sample in self.live if wanted is tier.wanted)
-        found[ring.instance()].append(Placed(self.now, live))
+        found[ring.instance()].append(Placed(self.now, lambda: live))
         return found
 
 
@@ -76,12 +82,18 @@ def _finest(tiers: Sequence[Tier], step: int, age: float) -> Tier:
 
 
 def _by_step(samples: Iterable[Placed], tier: Tier, grid: Grid) -> Iterator[tuple[int, list[Step]]]:
-    found: dict[int, list[Step]] = defaultdict(list)
-    for before, after in pairwise(samples):
-        place = grid.place(after.due)
-        if 0 <= place < len(grid.starts) and after.due - before.due <= GAP * tier.step:
-            found[place].append(_between(before, after, tier.wanted))
-    yield from found.items()
+    """What lies between two samples belongs to the step of the later one."""
+    for place, pairs in groupby(pairwise(samples), key=lambda pair: grid.place(pair[1].due)):
+        if 0 <= place < len(grid.starts):
+            yield place, [_between(*ends, tier.wanted) for ends in _unbroken(pairs, tier)]
+
+
+def _unbroken(pairs: Iterable[tuple[Placed, Placed]], tier: Tier) -> Iterator[tuple[Placed, Placed]]:
+    """The first and the last of samples without a gap among them; nobody has to look at the others."""
+    for is_near, found in groupby(pairs, key=lambda pair: pair[1].due - pair[0].due <= GAP * tier.step):
+        if is_near:
+            run = list(found)
+            yield run[0][0], run[-1][1]
 
 
 def _between(before: Placed, after: Placed, wanted: Wanted) -> Step:

@@ -97,10 +97,12 @@ def _sum(values: Points) -> float | None:
     return sum(known) if known else None
 
 
-def make(history: History, *, jobs: bool, spend: bool) -> list[Chart]:
-    """The charts of a page; those of jobs and of money only where there are any."""
+def make(history: History, *, jobs: bool, spend: bool, limit: float | None = None) -> list[Chart]:
+    """The charts of a page; those of jobs and of money only where there are any. ``limit``: of a day's spend in USD."""
     points = _Points(history)
-    wanted = [_requests, _errors, _durations, *([_jobs] if jobs else []), *([_spend] if spend else []), _resources]
+    of_money = [partial(_spend, limit=limit)] if spend else []
+    wanted: list[Callable[[_Points], Chart]]
+    wanted = [_requests, _errors, _durations, *([_jobs] if jobs else []), *of_money, _resources]
     return [make_one(points) for make_one in wanted]
 
 
@@ -225,13 +227,16 @@ def _jobs(points: _Points) -> Chart:
     )
 
 
-def _spend(points: _Points) -> Chart:
+def _spend(points: _Points, limit: float | None) -> Chart:
     values = list(_since_midnight(points))
-    line = Line("Spent", 1, values, fill=True)
+    lines = [Line("Spent", 1, values, fill=True)]
     known = last(values)
     summary = NOTHING if known is None else f"Now {formats.usd(known)}"
+    if limit is not None:
+        lines.append(Line("Budget of the day", 3, [None if value is None else limit for value in values], "dashed"))
+        summary += f", {formats.percent(known / limit)} of {formats.usd(limit)}" if known is not None and limit else ""
     unit = "USD since 00:00" if points.history.range.seconds <= DAY else "USD since 00:00 of each day"
-    return points.line_chart("spend", "AI spend today", unit, "usd", [line], summary)
+    return points.line_chart("spend", "AI spend today", unit, "usd", lines, summary)
 
 
 def _since_midnight(points: _Points) -> Iterable[float | None]:

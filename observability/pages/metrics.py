@@ -49,8 +49,8 @@ def context(request: HttpRequest, reading: Reading) -> dict[str, Any]:
     history = read(span, reading.families, reading.at)
     has_jobs = _has(reading, metrics.automation_jobs_total, "job_type")
     has_ai = _has(reading, metrics.ai_requests_total, "model")
-    drawn = charts.make(history, jobs=has_jobs, spend=has_ai)
-    spent = next((chart for chart in drawn if chart.id == "spend"), None)
+    budget = sections.budget_of_today(request) if has_ai else None
+    drawn = charts.make(history, jobs=has_jobs, spend=has_ai, limit=budget.limit if budget else None)
     return {
         "enabled": get_conf().METRICS_ENABLED,
         "prometheus_url": prometheus_link(),
@@ -61,12 +61,10 @@ def context(request: HttpRequest, reading: Reading) -> dict[str, Any]:
         "at": reading.at,
         "read_at": formats.clock(reading.at),
         "gauges": now.gauges(reading.families, reading.answers, history),
-        "lately": now.lately(
-            history,
-            jobs=has_jobs,
-            failed_url=sections.url_of(request, "jobs"),
-            spend=charts.last(spent.lines[0].values) if spent else None,
-        ),
+        "lately": [
+            *now.lately(history, jobs=has_jobs, failed_url=sections.url_of(request, "jobs")),
+            *(now.spend(charts.last(chart.lines[0].values), budget) for chart in drawn if chart.id == "spend"),
+        ],
         "history": history,
         "prometheus": urlsplit(prometheus_link()).netloc,
         "configured": bool(get_conf().PROMETHEUS_URL),

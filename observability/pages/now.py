@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.metrics import MetricWrapperBase
@@ -13,6 +13,7 @@ from observability.conf import get_conf
 from observability.history import History
 
 from . import formats
+from .sections import Budget
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class Tile:
     up: bool | None = None  # None: not read from a service
     url: str = ""
     link: str = ""
+    meter: Sequence[float] = ()  # parts of the whole: what is spent, and with what is reserved
+
+    @property
+    def lengths(self) -> list[str]:
+        """Those of the meter, which ends where the whole does."""
+        return [f"{min(part, 1) * 100:.1f}%" for part in self.meter]
 
 
 GAUGES: Mapping[str, MetricWrapperBase] = {
@@ -81,13 +88,11 @@ def _last_value(metric: MetricWrapperBase, history: History) -> str:
     return ""
 
 
-def lately(history: History, *, jobs: bool, failed_url: str, spend: float | None) -> list[Tile]:
-    """The last minutes: requests, errors, times; of the whole range jobs that failed, of today the spend."""
+def lately(history: History, *, jobs: bool, failed_url: str) -> list[Tile]:
+    """The last minutes: requests, errors, times; of the whole range jobs that failed."""
     tiles = [_requests(history), _errors(history), _durations(history)]
     if jobs:
         tiles.append(_jobs(history, failed_url))
-    if spend is not None:
-        tiles.append(Tile("AI spend today", formats.usd(spend), note="USD since 00:00"))
     return tiles
 
 
@@ -123,3 +128,18 @@ def _jobs(history: History, url: str) -> Tile:
         )
     note = f"{formats.percent(failed / ended)} in {history.range.short}"
     return Tile("Jobs failed", formats.count(failed), f" of {formats.count(ended)}", note, url=url, link="the latest")
+
+
+def spend(spent: float | None, budget: Budget | None) -> Tile:
+    """What AI has cost since midnight, in USD."""
+    title, value = "AI spend today", formats.usd(spent)
+    if budget is None:
+        return Tile(title, value, note="USD since 00:00")
+    unit, ahead = f" of {formats.usd(budget.limit)}", ""
+    if budget.forecast is not None:
+        ahead = f" · forecast {formats.usd(budget.forecast)}"
+    note = f"{formats.usd(budget.reserved)} reserved{ahead}"
+    if spent is None or not budget.limit:
+        return Tile(title, value, unit, note)
+    part, held = spent / budget.limit, (spent + budget.reserved) / budget.limit
+    return Tile(title, value, f"{unit}, {formats.percent(part)}", note, meter=(part, held))

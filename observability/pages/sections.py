@@ -1,4 +1,4 @@
-"""What other apps add to the page: tables below those of jobs, and where the names of jobs and steps lead."""
+"""What other apps add to the page: tables below those of jobs, where names lead, and what may be spent in a day."""
 
 from __future__ import annotations
 
@@ -59,11 +59,22 @@ class Table:
         return [list(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What all AI requests of a day together may cost, in USD."""
+
+    limit: float
+    reserved: float = 0.0  # for requests under way
+    forecast: float | None = None  # of what the day will have cost
+
+
 MakeTable = Callable[[HttpRequest], Table | None]
 MakeUrl = Callable[[HttpRequest, str], str]
+MakeBudget = Callable[[HttpRequest], Budget | None]
 
 _tables: dict[str, MakeTable] = {}
 _links: dict[str, MakeUrl] = {}
+_budgets: list[MakeBudget] = []
 
 
 def add_table(name: str, make: MakeTable) -> None:
@@ -79,6 +90,11 @@ def link(what: str, make: MakeUrl) -> None:
     _links[what] = make
 
 
+def set_budget(make: MakeBudget) -> None:
+    """Show what was spent today beside its budget; ``make`` gives None without one, or to whoever may not see it."""
+    _budgets[:] = [make]
+
+
 def tables(request: HttpRequest) -> list[Table]:
     """What was added, as far as this person may see it."""
     made = [make(request) for make in _tables.values()]
@@ -89,3 +105,8 @@ def url_of(request: HttpRequest, what: str, value: str = "") -> str:
     """Where it leads, or an empty text."""
     make = _links.get(what)
     return make(request, value) if make else ""
+
+
+def budget_of_today(request: HttpRequest) -> Budget | None:
+    """The budget of this day, as far as there is one that this person may see."""
+    return next((make(request) for make in _budgets), None)

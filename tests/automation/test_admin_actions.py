@@ -5,7 +5,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from automation.admin import jobs as admin_of_jobs
-from automation.models import Job
+from automation.models import AIRequest, Job
 
 pytestmark = pytest.mark.django_db
 
@@ -186,3 +186,26 @@ def test_strangers_links_and_foreign_sites_can_do_neither(client, staff, make):
 
 def test_a_job_that_does_not_exist_is_404(client, staff):
     assert client.post(f"{JOBS}5f3c1e9a-77b0-4c39-9f15-0a6d2f4b8c11/cancel/").status_code == 404
+
+
+@pytest.mark.parametrize(("status", "verb"), [("pending", "cancel"), ("failed", "retry"), ("success", "retry")])
+def test_they_lead_back_to_the_admin_site_of_a_host(client, staff, make, settings, status, verb):
+    settings.ROOT_URLCONF = "tests.automation.own_admin_urls"
+    job = make(status)
+
+    answer = client.post(f"/workshop/automation/job/{job.pk}/{verb}/")
+
+    assert answer["Location"].startswith("/workshop/automation/job/")
+
+
+def test_links_of_a_list_stay_on_the_admin_site_of_a_host(admin_client, admin_user, settings):
+    settings.ROOT_URLCONF = "tests.automation.own_admin_urls"
+    job = Job.objects.create(job_type="site_check", started_by=admin_user)
+    AIRequest.objects.create(job=job, model="gpt-5")
+
+    html = admin_client.get("/workshop/automation/job/").content.decode()
+    assert f"/workshop/automation/job/?started_by={admin_user.pk}" in html
+    assert 'href="/admin/' not in html
+    html = admin_client.get("/ledger/automation/airequest/").content.decode()
+    assert str(job.pk)[:8] in html
+    assert "automation/job/" not in html

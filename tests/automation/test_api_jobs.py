@@ -212,8 +212,9 @@ def test_a_job_is_shown_with_its_result_its_steps_and_its_ai_requests(by_token, 
     Step.objects.create(job=job, position=2, name="deploy", status="failed", duration=2.5, error="HTTP 500", attempts=3)
     Step.objects.create(job=job, position=1, name="fetch", detail="/", status="success", duration=0.5, output=[1])
     now = timezone.now()
-    priced = {"cost": Decimal("0.0123"), "input_tokens": 10, "cached_input_tokens": 4, "provider": "openai"}
-    AIRequest.objects.create(job=job, model="gpt-4", status="success", created_at=now, **priced)
+    used = {"input_tokens": 10, "cached_input_tokens": 4, "provider": "openai"}
+    priced = {"cost": Decimal("0.0123"), "price_source": "settings", "price_version": "2026-11-01"}
+    AIRequest.objects.create(job=job, model="gpt-4", status="success", created_at=now, **used, **priced)
     late = {"created_at": now - timedelta(minutes=1), "error": "It took too long (ReadTimeout)"}
     AIRequest.objects.create(job=job, model="gpt-5", status="timeout", cost=0, **late)
 
@@ -232,6 +233,10 @@ def test_a_job_is_shown_with_its_result_its_steps_and_its_ai_requests(by_token, 
         ("gpt-4", "openai", "0.01230000", 4),
     ]
     assert [request["error"] for request in shown["ai_requests"]] == ["It took too long (ReadTimeout)", ""]
+    assert [(r["price_source"], r["price_version"]) for r in shown["ai_requests"]] == [
+        ("", ""),
+        ("settings", "2026-11-01"),
+    ]
     assert shown["cost"] == "0.01230000"
 
 

@@ -59,6 +59,13 @@ def stand(budget):
     return period.spent, period.reserved
 
 
+def spend(*costs, most="0.3"):
+    """Record requests that have cost so much, without asking anybody."""
+    for cost in costs:
+        row = start_request(None, "openai", MODEL, lambda: Decimal(most))
+        finish_request(row, AIRequestStatus.SUCCESS, duration=1, cost=Decimal(cost))
+
+
 def test_what_a_request_has_cost_is_spent_of_every_budget_that_it_comes_under(ask, budget, user, django_user_model):
     other = django_user_model.objects.create_user("bob")
     its = [
@@ -241,34 +248,82 @@ def test_a_budget_may_be_deleted_while_its_requests_end(budget):
     assert AIRequest.objects.get().cost == Decimal("0.1")
 
 
-def test_budgets_of_a_month_and_of_a_day_begin_anew(ask, budget, settings):
-    settings.TIME_ZONE = "Pacific/Auckland"
+def test_budgets_of_a_month_and_of_a_day_begin_anew_at_midnight_of_the_settings(budget, settings):
+    settings.TIME_ZONE = "America/Havana"  # where the first hour of this November comes twice
     monthly, daily = budget(), budget(name="daily", period="day")
-    for moment in ("2026-11-29T10:00Z", "2026-11-29T12:00Z", "2026-11-30T12:00Z"):  # the 29th, the 30th, the 1st there
-        with time_machine.travel(moment, tick=True):
-            ask()
-    assert [each.begins for each in monthly.periods.all()] == [date(2026, 12, 1), date(2026, 11, 1)]
-    assert [each.begins for each in daily.periods.all()] == [date(2026, 12, 1), date(2026, 11, 30), date(2026, 11, 29)]
-    assert all(0 < each.spent < MOST for each in daily.periods.all())
-    assert sum(each.spent for each in monthly.periods.all()) == sum(each.spent for each in daily.periods.all())
+    for moment in ("11-01T03:59:59.9Z", "11-01T04:00Z", "11-01T05:00Z", "11-02T04:59:59.9Z", "11-02T05:00Z"):
+        with time_machine.travel(f"2026-{moment}", tick=False):
+            spend("0.01")
+    october, november = (date(2026, 10, 1), Decimal("0.01")), (date(2026, 11, 1), Decimal("0.04"))
+    assert list(monthly.periods.values_list("begins", "spent")) == [november, october]
+    days = [(date(2026, 11, 2), "0.01"), (date(2026, 11, 1), "0.03"), (date(2026, 10, 31), "0.01")]
+    assert list(daily.periods.values_list("begins", "spent")) == [(day, Decimal(cost)) for day, cost in days]
 
 
-def test_that_a_budget_is_nearly_spent_is_told_once_in_a_period(ask, budget):
-    told = []
+@pytest.fixture
+def told():
+    """What receivers of the warning are told: names of budgets, and what is spent of them."""
+    found = []
 
     def listen(sender, instance, period, **kwargs):
-        told.append((instance.name, period.spent >= period.budget.limit * instance.warn_at / 100))
+        found.append((instance.name, period.spent))
 
     budget_nearly_spent.connect(listen)
-    try:
-        budget("0.2", warn_at=10)
-        while BudgetPeriod.objects.filter(spent__lt=Decimal("0.02")).exists() or not AIRequest.objects.exists():
-            assert told == []
-            ask()
-        ask()
-    finally:
-        budget_nearly_spent.disconnect(listen)
-    assert told == [("all", True)]
+    yield found
+    budget_nearly_spent.disconnect(listen)
+
+
+def test_that_a_budget_is_nearly_spent_is_told_once_in_a_period(budget, told):
+    budget(warn_at=50)
+    spend("0.2", "0.29")
+    assert told == []
+    spend("0.01", "0.1", "0.1")
+    assert told == [("all", Decimal("0.5"))]
+    with pytest.raises(BudgetExceeded):
+        spend("0.3", most="0.4")
+    assert len(told) == 1
+
+
+def test_that_so_much_is_spent_that_a_request_is_refused_is_told_once_as_well(budget, told):
+    budget(warn_at=90)
+    spend("0.25", "0.25", "0.25")
+    for _ in range(2):
+        with pytest.raises(BudgetExceeded):
+            spend("0.3")
+    assert told == [("all", Decimal("0.75"))]
+    spend("0.2", most="0.2")
+    assert len(told) == 1
+
+
+def test_a_refusal_for_what_is_only_reserved_or_never_fits_is_no_warning(budget, told):
+    budget(warn_at=90)
+    spend("0.1")
+    with pytest.raises(BudgetExceeded):
+        spend("1", most="1.01")
+    start_request(None, "openai", MODEL, lambda: Decimal("0.8"))
+    with pytest.raises(BudgetExceeded):
+        spend("0.3")
+    assert told == []
+
+
+def test_a_warning_that_died_with_its_process_is_told_by_the_reaper(budget, told):
+    def die(**kwargs):
+        raise SystemExit
+
+    budget(warn_at=50)
+    budget_nearly_spent.connect(die)
+    with pytest.raises(SystemExit):
+        spend("0.3", "0.3")
+    budget_nearly_spent.disconnect(die)
+    told.clear()
+    reap()
+    assert told == []
+    BudgetPeriod.objects.update(warn_since=timezone.now() - timedelta(hours=1))
+    reap()
+    reap()
+    BudgetPeriod.objects.update(warn_since=timezone.now() - timedelta(hours=1))
+    reap()
+    assert told == [("all", Decimal("0.6"))]
 
 
 def test_the_gauges_say_where_a_budget_stands(ask, budget):

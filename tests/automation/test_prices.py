@@ -145,15 +145,15 @@ def test_requests_without_a_price_get_it_once_it_is_known(unpriced):
 
 
 def test_a_dry_run_shows_it_and_changes_nothing(unpriced):
-    unpriced(2)
+    unpriced()
     set_price()
     with assert_increases("ai_cost_usd_count", by=0):
         lines = output_of("--dry-run")
     assert lines == [
-        "llama-of-ours of openai: 2 requests, 0.0024 USD by admin 2020-01-01",
-        "2 requests would get a price: 0.0024 USD.",
+        "llama-of-ours of openai: 1 request, 0.0012 USD by admin 2020-01-01",
+        "1 request would get a price: 0.0012 USD.",
     ]
-    assert AIRequest.objects.filter(cost=None, price_source=PriceSource.NO_PRICE).count() == 2
+    assert AIRequest.objects.filter(cost=None, price_source=PriceSource.NO_PRICE).count() == 1
 
 
 def test_the_price_is_that_of_the_time_when_a_request_was_made(unpriced):

@@ -111,13 +111,14 @@ def test_the_sum_of_what_nobody_knows_is_unknown():
 
 def test_the_forecast_of_an_empty_month_is_zero():
     forecast = json.loads(said(format="json"))["forecast"]
-    assert (forecast["spent"], Decimal(forecast["total"]), forecast["ends"]) == ("0", 0, "2026-11-30")
+    assert (forecast["spent"], forecast["total"], forecast["ends"]) == ("0.00000000", "0.00000000", "2026-11-30")
 
 
 def test_the_pace_of_a_young_project_is_that_of_its_days_so_far():
-    AIRequest.objects.create(created_at=datetime(2026, 11, 19, tzinfo=UTC), cost=4, model="gpt-5.5", status="success")
+    first = {"created_at": datetime(2026, 11, 19, tzinfo=UTC), "cost": Decimal("4.01")}
+    AIRequest.objects.create(model="gpt-5.5", status="success", **first)
     forecast = json.loads(said(format="json"))["forecast"]
-    assert (Decimal(forecast["per_day"]), Decimal(forecast["total"])) == (2, 24)
+    assert (forecast["spent"], forecast["per_day"], forecast["total"]) == ("4.01000000", "2.00500000", "24.06000000")
 
 
 def test_an_unknown_dimension_is_refused():

@@ -14,6 +14,7 @@ from django.core.management import call_command
 
 from automation import daybook
 from automation.models import AIRequest, Budget, BudgetPeriod, Job
+from observability.metrics import MetricsCollector
 from tests.automation.conftest import permit
 
 pytestmark = pytest.mark.django_db
@@ -255,6 +256,29 @@ def test_the_admin_site_of_a_host_may_have_it_alone(admin_client, spent, setting
 
 def test_the_page_of_the_metrics_leads_to_it(admin_client):
     assert f'href="{PAGE}"' in admin_client.get("/admin/observability/metric/").content.decode().partition("<h1>")[2]
+
+
+def test_the_page_of_the_metrics_shows_the_budget_of_the_day(admin_client, client, user):
+    MetricsCollector.record_ai_request(model="gpt-5", status="success", tokens=10, cost=0.01)
+
+    def tile(who):
+        html = who.get("/admin/observability/metric/").content.decode()
+        return text(re.search(r"<h3>AI spend today</h3>(.*?)</li>", html, re.S)[1])
+
+    for limit, about in ((9, {"model": "gpt-5"}), (8, {"period": "month"})):
+        Budget.objects.create(name=f"No limit of all, {limit}", limit=limit, **{"period": "day"} | about)
+    assert " of " not in tile(admin_client)
+
+    budget = Budget.objects.create(name="All", period="day", limit=25)
+    BudgetPeriod.objects.create(budget=budget, begins=NOW.date(), spent=6, reserved=Decimal("1.5"))
+    assert "of $25.00" in tile(admin_client)
+    assert "$1.50 reserved · forecast $12.00" in tile(admin_client)
+
+    user.is_staff = True
+    user.save()
+    permit(user, "view_metric")
+    client.force_login(user)
+    assert " of " not in tile(client)
 
 
 def test_the_number_of_queries_does_not_grow(admin_client, spent, django_assert_max_num_queries):

@@ -274,13 +274,13 @@ def test_workers_outlive_a_database_that_is_away_for_seconds_idle_and_busy(gate)
 
 @pytest.mark.timeout(120)
 def test_jobs_stay_with_their_workers_when_the_database_was_away_for_longer_than_a_lease(gate):
-    with gate(lease=3) as g:
+    with gate(lease=6) as g:
         g.start_jobs(4, "slow")
         workers = g.hire(4)
         g.wait_for(4)
         with away(g.site.database_url):
-            time.sleep(5)
-        time.sleep(3)
+            time.sleep(8)
+        time.sleep(5)
 
         rows = g.rows()
         assert (rows["jobs"], rows["attempts"]) == ({"running": 4}, [1] * 4)

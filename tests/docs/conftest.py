@@ -23,11 +23,18 @@ class Project:
     """A project in a folder of its own, for which this checkout is an installed package."""
 
     folder: Path
+    settings: str = "mysite/settings.py"
+    module: str = "mysite.settings"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of a shell that knows nothing of the tests."""
+        return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def run(self, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in a shell that knows nothing of the tests."""
-        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **environment}
-        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=60)
+        """Run a command there."""
+        env = self.env | environment
+        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=200)
 
     def python(self, *arguments: str | Path, **environment: str) -> str:
         """What Python prints, on both channels; it must succeed, and without a warning of ours."""
@@ -37,13 +44,13 @@ class Project:
 
     def script(self, code: str, **environment: str) -> str:
         """What a script prints that Django is set up for."""
-        first = "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'mysite.settings'; import django; django.setup()"
+        first = f"import os; os.environ['DJANGO_SETTINGS_MODULE'] = '{self.module}'; import django; django.setup()"
         return self.python("-c", f"{first}\n{code}", **environment)
 
     def add(self, block: Block) -> None:
         """Write a code block into the file that its first line names."""
         name = block.file if "/" in block.file else f"mysite/{block.file}"
-        path = self.folder / name
+        path = self.folder / (self.settings if block.file == "settings.py" else name)
         path.parent.mkdir(exist_ok=True)
         before = path.read_text() if path.exists() else ""
         path.write_text(f"{before}\n{PUT_FIRST.sub(_put_first, block.code)}")

@@ -12,6 +12,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"# (\S+\.py)\n")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -23,6 +24,7 @@ class Block:
     line: int
     language: str
     code: str
+    section: str
 
     @property
     def file(self) -> str | None:
@@ -33,14 +35,21 @@ class Block:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
-def blocks(*languages: str, pages: list[Path] = PAGES) -> list[Block]:
-    return [block for page in pages for block in _blocks(page) if block.language in languages]
+def blocks(*languages: str, pages: list[Path] = PAGES, below: str = "") -> list[Block]:
+    """The code blocks in these languages; ``below``: only those of the section with this heading."""
+    return [
+        block
+        for page in pages
+        for block in _blocks(page)
+        if block.language in languages and below in ("", block.section)
+    ]
 
 
 def _blocks(page: Path) -> Iterator[Block]:
     text = page.read_text()
     for found in FENCE.finditer(text):
-        yield Block(page, text.count("\n", 0, found.start()) + 1, found[1], found[2])
+        section = SECTION.findall(text, 0, found.start())[-1:]
+        yield Block(page, text.count("\n", 0, found.start()) + 1, found[1], found[2], *section or [""])
 
 
 def prose(page: Path) -> str:

@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
 from uvicorn.main import main as uvicorn
 
 from project.sandbox.__main__ import parse
 from project.sandbox.addresses import SERVICES, variables
-from tests.docs.pages import PAGES, Block, blocks, prose
+from tests.docs.pages import PAGES, Block, blocks, code_in, prose, rows
 from tests.servers import new_folder, requires
 from tests.site import ROOT
 
@@ -36,28 +37,29 @@ def commands() -> list[tuple[Block, str]]:
 
 
 def lines(*starts: str) -> list:
-    """The commands that begin so, as test cases."""
-    found = [pytest.param(line, id=f"{block}-{line[:40]}") for block, line in commands() if line.startswith(starts)]
+    """The commands that begin so, as test cases; what several pages say is one."""
+    found = {line: block for block, line in reversed(commands()) if line.startswith(starts)}
     assert found, f"No command begins with {starts}."
-    return found
+    return [pytest.param(line, id=f"{block}-{line[:40]}") for line, block in found.items()]
 
 
 RUN = ("curl ", "python manage.py ", "python -c ", "cd ")
-LOOKED_AT = (
-    "python -m project.sandbox ",
-    "gunicorn ",
-    "uvicorn ",
-    "prometheus ",
-    "promtool ",
-    "pip install ",
-    "python3.11 -m venv ",
-    ". ",
-    ".venv/bin/python ",
-)
+LOOKED_AT = {  # and why they are not run
+    "python -m project.sandbox ": "its arguments are parsed; other tests start it",
+    "gunicorn ": "it checks its configuration; other tests start it",
+    "uvicorn ": "its arguments are parsed; other tests start it",
+    "uwsgi ": "it is run by test_installation.py",
+    "prometheus ": "its options are read; other tests start it",
+    "promtool ": "it is run by tests/automation/test_history.py",
+    "pip install ": "the folder is there; test_other_project.py installs the wheel",
+    "python3.11 -m venv ": "it is what make does",
+    ". ": "it sets up the shell of a person",
+    ".venv/bin/python ": "it takes a minute and a half; the file is there",
+}
 
 
 def test_no_command_goes_unchecked():
-    assert [line for _, line in commands() if not line.startswith(RUN + LOOKED_AT)] == []
+    assert [line for _, line in commands() if not line.startswith(RUN + tuple(LOOKED_AT))] == []
 
 
 @pytest.fixture(scope="module")
@@ -123,17 +125,26 @@ def test_the_textfiles_have_the_modes_that_are_promised(deployment):
     assert list(file.parent.iterdir()) == [file]
 
 
+def is_for_your_project(line):
+    """Whether a command is for a project that followed the steps, and not for the site of this repository."""
+    return "mysite" in line
+
+
 @pytest.mark.parametrize("line", lines("gunicorn "))
-def test_gunicorn_takes_the_command(deployment, line):
-    run(f"python -m {line} --check-config", deployment)
+def test_gunicorn_takes_the_command(deployment, readme_project, line):
+    if is_for_your_project(line):
+        readme_project.python("-m", *shlex.split(line), "--check-config")
+    else:
+        run(f"python -m {line} --check-config", deployment)
 
 
 @pytest.mark.parametrize("line", lines("uvicorn "))
-def test_uvicorn_takes_the_command(line):
+def test_uvicorn_takes_the_command(readme_project, line):
     program, *arguments = shlex.split(line)
     given = uvicorn.make_context(program, arguments).params
     module, _, name = given["app"].partition(":")
-    assert f"\n{name} = " in (ROOT / f"{module.replace('.', '/')}.py").read_text()
+    folder = readme_project.folder if is_for_your_project(line) else ROOT
+    assert f"\n{name} = " in (folder / f"{module.replace('.', '/')}.py").read_text()
 
 
 @pytest.mark.parametrize("line", lines("python -m project.sandbox "))
@@ -159,11 +170,36 @@ def test_the_files_that_a_command_names_exist(line):
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
-def test_commands_within_sentences_exist(document):
+def test_commands_within_sentences_exist_with_their_options(document):
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     text = prose(document)
     assert set(re.findall(r"`make ([a-z]+)", text)) <= set(targets)
-    assert set(re.findall(r"manage\.py ([a-z_]+)", text)) <= set(get_commands())
+    for command, arguments in re.findall(r"manage\.py ([a-z_]+)([^`\n]*)", text):
+        assert set(re.findall(r"--[a-z-]+", arguments)) <= options_of(command) | {"--help"}, command
+
+
+def own_commands():
+    """The commands of both apps."""
+    return [name for name, app in get_commands().items() if app in {"observability", "automation"}]
+
+
+def options_of(command):
+    """Those that a command has beside those of all."""
+    parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
+    shared = BaseCommand().create_parser("manage.py", command)
+    known = {option for action in shared._actions for option in action.option_strings}
+    return {option for action in parser._actions for option in action.option_strings} - known
+
+
+def test_every_command_is_on_its_page_with_its_options_and_no_others():
+    text = (ROOT / "docs" / "commands.md").read_text()
+    sections = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))
+    assert sorted(sections) == sorted(own_commands())
+    for command, section in sections.items():
+        first_cells = re.findall(r"^\| (`--.*?) \|", section, re.MULTILINE)
+        assert {option for cell in first_cells for option in code_in(cell)} == options_of(command), command
+    for command, _ in rows("docs/commands.md", "command", "what it is needed for"):
+        assert code_in(command)[0] in get_commands()
 
 
 def width(picture):

@@ -1,6 +1,7 @@
 """The README's three steps, the code on the other pages, and the links between all of them."""
 
 import ast
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -74,14 +75,14 @@ def test_the_example_of_settings_names_settings():
 
 def test_no_python_on_any_page_goes_unchecked():
     checked = {"README.md", "installation.md", "settings.md", "automation.md", "usage.md", "logging.md", "sentry.md"}
-    checked |= {"spend.md"}
+    checked |= {"incident.md", "spend.md"}
     assert {block.page.name for block in blocks("python")} == checked
 
 
 def test_each_code_block_says_its_language():
     everything = [line for page in PAGES for line in page.read_text().splitlines() if line.startswith("```")]
     languages = {line.removeprefix("```") for line in everything[::2]}
-    assert languages == {"python", "bash", "yaml", "promql", "ini", "html", "text"}
+    assert languages == {"python", "bash", "yaml", "promql", "ini", "html", "text", "dockerfile", "{toctree}"}
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
@@ -91,3 +92,13 @@ def test_each_link_leads_somewhere(document):
         target = (document.parent / file).resolve() if file else document
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_each_test_that_a_page_names_is_there():
+    files = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    functions = set(re.findall(r"def (test_\w+)", "\n".join(files.values())))
+    named = [name for page in PAGES for name in re.findall(r"`(?:tests/\w+/)?(test_\w+(?:\.py|…))`", page.read_text())]
+    assert len(named) > 30
+    assert {name for name in named if name.endswith(".py")} <= files.keys()
+    starts = {name.rstrip("…") for name in named if name.endswith("…")}
+    assert [start for start in starts if not any(function.startswith(start) for function in functions)] == []

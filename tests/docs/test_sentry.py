@@ -19,7 +19,8 @@ PARTS = {
 @pytest.mark.parametrize("example", blocks("python", pages=[PAGE]), ids=ids)
 def test_each_example_runs_with_and_without_sentry(readme_project, sentry, example):
     given = "\n".join(code for word, code in PARTS.items() if word in example.code)
-    code = f"{given}\n{example.code.replace('init(...', 'init(None')}\nprint('done')"
+    sent = "from sentry_sdk import flush; flush(30)"  # else the SDK says at the end that it waits
+    code = f"{given}\n{example.code.replace('init(...', 'init(None')}\n{sent}\nprint('done')"
     assert readme_project.script(code) == "done\n"
     assert readme_project.script(code, SENTRY_DSN=sentry.dsn, SENTRY_TRACES_SAMPLE_RATE="1") == "done\n"
 

@@ -100,13 +100,21 @@ for quarter, usd in enumerate([7.0, 9.0, 9.5, 10.0], start=-1):
 for minute, usd in enumerate([10.0, 10.0, 10.25]):
     write(ring.FINE, midnight + 1800 + 15 * minute, usd)
 past = read("15m", midnight + 1800 + 31)
-from observability.pages import charts
-[spend] = [chart for chart in charts.make(past, jobs=False, spend=True) if chart.id == "spend"]
-print(json.dumps([past.spent_before, spend.summary]))
+from observability.pages import charts, now, sections
+def drawn(**about):
+    return next(chart for chart in charts.make(past, jobs=False, spend=True, **about) if chart.id == "spend")
+tile = now.spend(0.75, sections.Budget(limit=3, reserved=0.3, forecast=9))
+beside = drawn(limit=3.0)
+found = [past.spent_before, drawn().summary, beside.summary, beside.shown, tile.unit, tile.note, tile.lengths]
+print(json.dumps(found))
 """
-    spent_before, summary = kept(code)
+    spent_before, summary, beside_budget, shown, unit, note, lengths = kept(code)
     assert spent_before == 0.5  # until the beginning of the chart
     assert summary == "Now $0.75"
+    assert beside_budget == "Now $0.75, 25.0 % of $3.00"
+    assert shown == ["$0.75", "$3.00"]
+    assert (unit, note) == (" of $3.00, 25.0 %", "$0.30 reserved · forecast $9.00")
+    assert lengths == ["25.0%", "35.0%"]
 
 
 def test_one_sample_is_taken_in_a_slot_whoever_asks(kept):

@@ -5,15 +5,13 @@ import os
 import re
 import subprocess
 import tomllib
-from contextlib import contextmanager
 from importlib.metadata import packages_distributions, version
 
 import pytest
 
-from tests.processes import running
 from tests.project.conftest import bare_environment, new_environment
 from tests.servers import new_folder
-from tests.site import ROOT, eventually, listening, make_client
+from tests.site import ROOT, eventually, served
 
 SETTINGS = """
 OBSERVABILITY = {"PROMETHEUS_MULTIPROC_DIR": BASE_DIR / "metrics"}
@@ -60,20 +58,9 @@ def call(*command, folder):
     return done.stdout
 
 
-@contextmanager
-def served(python, project):
-    with listening() as listener:
-        number, url = listener.fileno(), f"http://127.0.0.1:{listener.getsockname()[1]}"
-        command = [python, "-m", "gunicorn", "--workers=2", "--no-control-socket", f"--bind=fd://{number}"]
-        options = {"cwd": project, "env": bare_environment(), "pass_fds": [number]}
-        with running([*command, "mysite.wsgi"], project / "log", **options), make_client(url) as client:
-            listener.close()
-            yield client
-
-
 def test_three_steps_give_exact_counts_over_two_workers(python, project):
     assert "no issues" in call(python, "manage.py", "check", folder=project)
-    with served(python, project) as client:
+    with served(python, project, bare_environment()) as (_, client):
         for _ in range(100):
             assert client.get("/admin/login/").status_code == 200
         for number in range(50):

@@ -9,8 +9,9 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
 
+from automation import budgets
 from automation.admin.base import ReadOnly
-from automation.admin.spend import page
+from automation.admin.spend import budget_rows, page
 from automation.admin.spend.reading import Reading
 from automation.models import Spend
 from observability.pages import sections
@@ -49,4 +50,16 @@ def url_of_spend(request: HttpRequest, _: str) -> str:
     return Reading(request).url("automation", "spend_changelist")
 
 
+def budget_of_today(request: HttpRequest) -> sections.Budget | None:
+    if not request.user.has_perm("automation.view_spend"):
+        return None
+    period = budget_rows.of_today(budgets.periods_now())
+    if period is None:
+        return None
+    forecast = budgets.forecast(period)
+    ahead = None if forecast is None else float(forecast)
+    return sections.Budget(float(period.budget.limit), float(period.reserved), ahead)
+
+
 sections.link("spend", url_of_spend)
+sections.set_budget(budget_of_today)

@@ -8,13 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from automation import spend
 from automation.forecast import Forecast, forecast
 from automation.management.moments import moment
 from automation.spend import Spent
 from automation.spreadsheets import to_csv as as_csv
+from observability.management.output import PrintingCommand
 
 NUMBERS = [field.name for field in fields(Spent)][1:]
 
@@ -60,7 +59,7 @@ FORMATS: dict[str, Callable[[str, list[Spent], Spent, Forecast], str]] = {
 }
 
 
-class Command(BaseCommand):
+class Command(PrintingCommand):
     help = "Show what AI requests have cost, and a forecast to the end of the month."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

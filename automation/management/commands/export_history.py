@@ -7,11 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from automation import history
 from automation.management.moments import moment
+from observability.management.output import PrintingCommand
 
 LABEL_NAME = re.compile("(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 STEP = 240  # seconds: Prometheus takes a series that was silent for five minutes for gone
@@ -27,7 +28,7 @@ def label(text: str) -> tuple[str, str]:
     return name, value
 
 
-class Command(BaseCommand):
+class Command(PrintingCommand):
     help = "Write what rows tell of the past as OpenMetrics with time stamps, for promtool to make blocks of."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

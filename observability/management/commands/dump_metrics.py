@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from observability import exposition, store
 from observability.conf import get_conf
 from observability.exposition import Snapshot
+from observability.management.output import PrintingCommand
 
 
 def to_json(families: Snapshot) -> bytes:
@@ -37,7 +38,7 @@ FORMATS: dict[str, Callable[[Snapshot], bytes]] = {
 }
 
 
-class Command(BaseCommand):
+class Command(PrintingCommand):
     help = "Show what the running deployment on this host has recorded: all its processes share one store."
     requires_system_checks = ()
 

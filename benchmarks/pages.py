@@ -1,0 +1,50 @@
+"""How fast the admin's pages open with a large database, many series and a history over its whole length.
+
+Through the whole of Django, in one process without a server before it, for somebody who is signed in; PostgreSQL
+without fsync, and Redis, run beside it as the tests start them. Each round opens all pages in turn.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from statistics import median, quantiles
+
+JOBS, REQUESTS, SERIES, ROUNDS = 100_000, 1_000_000, 5_000, 20
+GOAL = 300  # milliseconds, p95
+
+
+def visitor(env: dict[str, str], name: str, *numbers: int):
+    """Have the process of ``benchmarks.visitor`` do something, and return what it prints."""
+    command = [sys.executable, "-m", "benchmarks.visitor", name, *map(str, numbers)]
+    return json.loads(subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def row(page: str, figures: dict[str, list[float]]) -> str:
+    seconds = figures["seconds"]
+    times = f"{median(seconds) * 1e3:.0f} ms | {quantiles(seconds, n=20)[-1] * 1e3:.0f} ms"
+    return f"| {page} | {times} | {median(figures['queries']):.0f} | ≤ {GOAL} ms |"
+
+
+def report() -> list[str]:
+    """A Markdown table."""
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "benchmarks.site_settings", "SECRET_KEY": "only for benchmarks"}
+    from tests import servers, site
+
+    servers.start_servers()
+    env = site.environment(servers.new_folder("pages"), 0)
+    with site.fresh_postgres() as url:
+        env["DATABASE_URL"] = url
+        site.prepare(env)
+        visitor(env | {"REDIS_URL": ""}, "fill", JOBS, REQUESTS)
+        in_redis = visitor(env | {"REDIS_URL": site.empty_redis()}, "visit", SERIES, ROUNDS)
+        in_table = visitor(env | {"REDIS_URL": ""}, "watch", SERIES, ROUNDS)
+    return [
+        f"The admin's pages with {JOBS:,} jobs, {REQUESTS:,} AI requests and {SERIES:,} series ({ROUNDS} times)",
+        "",
+        "| page | median | p95 | queries | goal for p95 |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(row(page, figures) for page, figures in in_redis.items()),
+        *(row(f"{page}, no Redis", figures) for page, figures in in_table.items()),
+        "",
+    ]
