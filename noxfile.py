@@ -30,7 +30,7 @@ CORE = """
 # pyenv lets its own programs find one version alone.
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
 os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, sorted(PYENV.glob("versions/*/bin")))])
-os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+os.environ |= {"UV_PYTHON_DOWNLOADS": "never", "UV_COMPILE_BYTECODE": "1"}  # once, not in each process of the tests
 NEWEST = [OLDEST, *(pair for pair in PAIRS if shutil.which(f"python{pair[0]}"))][-1]
 
 nox.options.default_venv_backend = "uv"

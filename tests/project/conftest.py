@@ -105,7 +105,11 @@ def distributions(program_output):
 def new_environment(*requirements: str | Path, without_dependencies: bool = False) -> Path:
     """Python of a new virtual environment in which these are installed."""
     folder = new_folder("environment")
-    options = ["--no-deps"] if without_dependencies else []
-    for command in (["venv", "--python", sys.executable], ["pip", "install", *options, *requirements, "--python"]):
-        subprocess.run([sys.executable, "-m", "uv", *command, folder], check=True, capture_output=True, timeout=100)
+    options = ["--compile-bytecode", *(["--no-deps"] if without_dependencies else [])]
+    uv = [sys.executable, "-m", "uv"]
+    for command in (
+        [*uv, "venv", "--python", sys.executable, folder],
+        [*uv, "pip", "install", "--python", folder, *options, *requirements],
+    ):
+        subprocess.run(command, check=True, capture_output=True, timeout=100)
     return folder / "bin" / "python"
