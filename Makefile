@@ -44,7 +44,7 @@ lint: $(VENV)/dev.stamp ## Check style, types and the direction of imports
 	@DEBUG=1 $(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/dev.stamp ## Measure what the app costs, beside its peers
+bench: $(VENV)/dev.stamp ## Measure the app beside its peers, and write docs/performance.md (ARGS="scrape": one part, not written)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 release: $(VENV)/dev.stamp ## Build what is uploaded into dist/, check it, and list all that it brings in build/sbom.json
@@ -63,6 +63,6 @@ $(VENV)/run.stamp: requirements.txt
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
-	@echo "Installing what the tests need into $(VENV)."
+	@echo "Installing what the tests need into $(VENV); the first time takes two minutes."
 	@$(PIP) -r requirements-dev.txt
 	@touch $@

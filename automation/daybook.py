@@ -59,6 +59,8 @@ class Sums:
 def add(sums: Iterable[Sums]) -> Sums:
     """Return the sum of sums."""
     them = list(sums)
+    if len(them) == 1:
+        return them[0]
     amounts: dict[str, Any] = {name: sum(getattr(one, name) for one in them) for name in COUNTS}
     for name in MONEY:
         known = [amount for one in them if (amount := getattr(one, name)) is not None]

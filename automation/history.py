@@ -5,7 +5,7 @@ blocks (https://prometheus.io/docs/prometheus/latest/storage/#backfilling-from-o
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate, chain
@@ -54,7 +54,7 @@ class Series:
             yield f"{head}{floatToGoString(value)} {moment}\n"
 
 
-def lines(since: datetime, until: datetime, step: int, labels: dict[str, str]) -> Iterator[str]:
+def lines(since: datetime, until: datetime, step: int, labels: dict[str, str]) -> Generator[str, None, None]:
     """Yield the text line by line: each series from its first event on, every `step` seconds, and at the end."""
     for metric, events in _families(since, until):
         base = str(metric._name)

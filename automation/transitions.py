@@ -5,7 +5,7 @@ return, the ORM takes longer than the database takes to do them.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -118,18 +118,11 @@ def start_request(job: Job | None, provider: str, model: str, most: Callable[[],
     concerned = budgets.concerning(job, model)
     if not concerned:
         return _insert_request(AIRequest(**about))
-    amount = most()
-
-    def reserved() -> AIRequest:
-        row = AIRequest(**about)
-        return _insert_request(row, partial(budgets.reserve, row, concerned, amount))
-
+    amount, row = most(), AIRequest(**about)
     try:
-        return reserved()
+        return _insert_request(row, partial(budgets.reserve, row, concerned, amount))
     except BudgetExceeded as refusal:
-        if end_lost_requests():
-            with suppress(BudgetExceeded):
-                return reserved()
+        end_lost_requests()  # what they hold is spent, also where no worker sees to that
         refused = {"status": AIRequestStatus.BUDGET_EXCEEDED, "cost": 0, "price_source": PriceSource.NOT_BILLED}
         row = AIRequest(**about, **refused, error=str(refusal))
         _insert_request(row, partial(budgets.warn_of_refusal, concerned, amount))

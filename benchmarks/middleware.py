@@ -1,23 +1,28 @@
-"""What a middleware adds to a request, sync and async, interleaved in one run.
+"""What a middleware adds to a request, sync and async.
 
 Each round times the same view under every middleware in turn, and takes away what the view costs without any in that
-very round: a machine that slows down slows all of them. The figures are medians over the rounds, in microseconds.
+very round. The figures are medians over the rounds, in microseconds.
 """
 
 import asyncio
-import gc
 from collections.abc import Callable, Iterable
+from functools import partial
 from statistics import median
 from time import perf_counter
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.handlers.base import BaseHandler
 from django.http import HttpRequest, HttpResponse
-from django.test import RequestFactory, override_settings
+from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from django.urls import path
-from prometheus_client import Counter, Histogram
+from opentelemetry.instrumentation.django import DjangoInstrumentor
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-REQUESTS, ROUNDS, WARM_UP = 200, 60, 5
+from benchmarks.peers import provider
+from benchmarks.rounds import in_turn
+from benchmarks.tables import at_most, table
+
+REQUESTS, ROUNDS = 200, 60
 
 naive_requests = Counter("naive_requests_total", "For comparison.", ["method", "endpoint", "status"])
 naive_seconds = Histogram("naive_request_seconds", "For comparison.", ["method", "endpoint"])
@@ -74,19 +79,23 @@ class Naive(Empty):
         return response
 
 
-OURS, IDS, PEER = "this app", "this app, request ids", "django-prometheus"
-EMPTY, GOAL = "empty", 2  # µs that request ids may take beside a middleware that does nothing
+OURS, IDS = "this app", "this app, request ids"
+NONE, EMPTY, NAIVE, PEER, OTEL = "none", "empty", "naive", "django-prometheus", "OpenTelemetry"
 STACKS = {
-    "none": [],
+    NONE: [],
     EMPTY: ["benchmarks.middleware.Empty"],
-    "naive, three .labels()": ["benchmarks.middleware.Naive"],
+    NAIVE: ["benchmarks.middleware.Naive"],
     OURS: ["observability.middleware.MetricsMiddleware"],
     IDS: ["observability.request_ids.RequestIDMiddleware"],
     PEER: [
         "django_prometheus.middleware.PrometheusBeforeMiddleware",
         "django_prometheus.middleware.PrometheusAfterMiddleware",
     ],
+    OTEL: ["opentelemetry.instrumentation.django.middleware.otel_middleware._DjangoMiddleware"],
 }
+HEADER = ["µs", OURS, EMPTY, NAIVE, PEER, OTEL, "ratio", "goal"]
+# By the kind of view: µs that the middleware may add, of what django-prometheus adds, and µs of a request id.
+GOALS = {"sync": (4, 0.06, 2), "async": (5, 0.01, 2)}
 
 
 def handler(middleware: list[str], is_async: bool) -> BaseHandler:
@@ -110,54 +119,55 @@ async def time_async(made: BaseHandler, requests: Iterable[HttpRequest]) -> floa
     return (perf_counter() - begin) / REQUESTS
 
 
-def fresh(kind: str) -> list[HttpRequest]:
-    factory = RequestFactory()
-    return [factory.get(f"/{kind}/{number}") for number in range(REQUESTS)]
-
-
 def run_sync() -> dict[str, list[float]]:
     """Seconds a request, by stack and round."""
-    made = {name: handler(stack, is_async=False) for name, stack in STACKS.items()}
-    return _rounds(made, lambda one: time_sync(one, fresh("sync")))
+    factory = RequestFactory()
+
+    def measure(made: BaseHandler) -> float:
+        return time_sync(made, [factory.get(f"/sync/{number}") for number in range(REQUESTS)])
+
+    return in_turn({name: partial(measure, handler(stack, is_async=False)) for name, stack in STACKS.items()}, ROUNDS)
 
 
 def run_async() -> dict[str, list[float]]:
     """Seconds a request, by stack and round, all on one event loop."""
-    made = {name: handler(stack, is_async=True) for name, stack in STACKS.items()}
+    factory = AsyncRequestFactory()
     with asyncio.Runner() as runner:
-        return _rounds(made, lambda one: runner.run(time_async(one, fresh("async"))))
+
+        def measure(made: BaseHandler) -> float:
+            requests = [factory.get(f"/async/{number}") for number in range(REQUESTS)]
+            return runner.run(time_async(made, requests))
+
+        return in_turn(
+            {name: partial(measure, handler(stack, is_async=True)) for name, stack in STACKS.items()}, ROUNDS
+        )
 
 
-def _rounds(made: dict[str, BaseHandler], measure: Callable[[BaseHandler], float]) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in made}
-    order = list(made)
-    for _ in range(WARM_UP + ROUNDS):
-        order.append(order.pop(0))  # none always comes after the same one
-        for name in order:
-            gc.collect()  # or it would fall to one of them, round for round
-            times[name].append(measure(made[name]))
-    return {name: values[WARM_UP:] for name, values in times.items()}
-
-
-def added(times: dict[str, list[float]], name: str, to: str = "none") -> float:
+def added(times: dict[str, list[float]], name: str, to: str = NONE) -> float:
     """Microseconds that a stack adds to a request with another one: the median of the differences within a round."""
     return median((one - other) * 1e6 for one, other in zip(times[name], times[to], strict=True))
 
 
+def rows(kind: str, times: dict[str, list[float]]) -> list[list[str]]:
+    """What the middleware adds to a request, and what its id adds to one with a middleware that does nothing."""
+    ours, peer, ids = added(times, OURS), added(times, PEER), added(times, IDS, EMPTY)
+    most, share, most_for_id = GOALS[kind]
+    peers = [f"{added(times, name):.1f}" for name in (EMPTY, NAIVE, PEER, OTEL)]
+    goal = f"{at_most(ours, most, ' µs')}, {at_most(ours / peer, share)}"
+    return [
+        [f"{kind} view", f"{ours:.1f}", *peers, f"{ours / peer:.3f} of {PEER}", goal],
+        [f"{kind} view, the request id", f"{ids:.1f}", "", "", "", "", "", at_most(ids, most_for_id, " µs")],
+    ]
+
+
 def report() -> list[str]:
-    """A Markdown table for each kind of view."""
-    lines = []
-    for kind, run in (("sync", run_sync), ("async", run_async)):
-        times = run()
-        figures = {name: added(times, name) for name in times if name != "none"}
-        lines += [
-            f"Added to a request, {kind} view, store on ({ROUNDS} rounds of {REQUESTS} requests, medians)",
-            "",
-            "| middleware | µs | ratio to django-prometheus |",
-            "| --- | ---: | ---: |",
-            *(f"| {name} | {value:.1f} | {value / figures[PEER]:.3f} |" for name, value in figures.items()),
-            "",
-            f"The request id itself, beside the empty middleware: {added(times, IDS, EMPTY):.1f} µs (goal: ≤ {GOAL}).",
-            "",
-        ]
-    return lines
+    """A Markdown table."""
+    DjangoInstrumentor().instrument(meter_provider=provider(CollectorRegistry()))
+    how = (
+        f"Microseconds ({ROUNDS} rounds of {REQUESTS} requests, medians of the differences to the same view without a "
+        "middleware). The store is on, also for django-prometheus and the naive one, which calls `.labels()` for the "
+        "same three series. OpenTelemetry's records metrics only, in one process's memory, and no spans. A request id "
+        "is measured beside the empty one."
+    )
+    found = {"sync": run_sync(), "async": run_async()}
+    return table("Added to a request", how, HEADER, (row for kind, times in found.items() for row in rows(kind, times)))

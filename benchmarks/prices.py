@@ -14,11 +14,13 @@ from typing import Any
 from genai_prices import extract_usage
 
 from benchmarks.jobs import backlog
+from benchmarks.tables import at_most, table
 from observability import spend
 
 CALLS, GOAL = 2000, 500
 REQUESTS = 500
 OURS, LIST = "this app", "genai-prices"
+HEADER = ["µs", OURS, LIST, "ratio", "goal"]
 USAGE = {
     "gpt-5.5": {
         "prompt_tokens": 3000,
@@ -75,21 +77,29 @@ def p95(times: list[float]) -> float:
 
 def report() -> list[str]:
     """Two Markdown tables."""
-    goals = {OURS: f"≤ {GOAL}", LIST: ""}
+    priced = (
+        f"To read the usage of an answer and to price it, in microseconds ({CALLS:,} calls, one by one in turn). Under "
+        "a budget a request is priced twice: before it is made, for what it may cost at most, and afterwards."
+    )
+    recording = (
+        "A row of `AIRequest` before a request would be sent, and its end with all prices, in milliseconds on "
+        f"PostgreSQL without fsync ({REQUESTS} requests, in turn). Each budget that it comes under adds what it may "
+        "cost, under its lock, and what it has cost."
+    )
+    times = microseconds()
+    by_budgets = [[number, f"{median(found):.1f}", f"{p95(found):.1f}"] for number, found in recorded().items()]
     return [
-        f"A request priced ({CALLS} calls, µs)",
-        "",
-        "| by | model | median | p95 | goal for p95 |",
-        "| --- | --- | ---: | ---: | ---: |",
-        *(
-            f"| {way} | {model} | {median(times):.0f} | {p95(times):.0f} | {goals[way]} |"
-            for (way, model), times in microseconds().items()
-        ),
-        "",
-        f"A request recorded on PostgreSQL, its begin and its end ({REQUESTS} requests, ms)",
-        "",
-        "| budgets | median | p95 |",
-        "| ---: | ---: | ---: |",
-        *(f"| {number} | {median(times):.1f} | {p95(times):.1f} |" for number, times in recorded().items()),
-        "",
+        *table("A request priced", priced, HEADER, (row for model in USAGE for row in rows(model, times))),
+        *table("A request recorded", recording, ["budgets", "median", "p95"], by_budgets),
     ]
+
+
+def rows(model: str, times: dict[tuple[str, str], list[float]]) -> list[list[str]]:
+    """The median and p95 of a model."""
+    figures = {"median": median, "p95": p95}
+    made = []
+    for name, figure in figures.items():
+        ours, peer = (figure(times[way, model]) for way in (OURS, LIST))
+        goal = at_most(ours, GOAL, " µs") if name == "p95" else ""
+        made.append([f"{model}, {name}", f"{ours:.0f}", f"{peer:.0f}", f"{ours / peer:.2f}", goal])
+    return made

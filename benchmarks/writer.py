@@ -8,17 +8,28 @@ import json
 import os
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 
 import django
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
+from benchmarks.peers import provider
+from benchmarks.rounds import in_turn, seconds
 
-def seconds(action) -> float:
-    begin = perf_counter()
-    action()
-    return perf_counter() - begin
+
+def opentelemetry(count: int) -> tuple[CollectorRegistry, Callable[[int], None]]:
+    """A registry to scrape so many series, and what changes every so-manieth of them."""
+    registry = CollectorRegistry()
+    add = provider(registry, most=count + 1).get_meter("many").create_counter("series").add
+    labels = [{"endpoint": f"/api/items/{number}", "status": "200"} for number in range(count)]
+
+    def change(step: int) -> None:
+        for each in labels[::step]:
+            add(1, each)
+
+    change(1)
+    return registry, change
 
 
 class Writer:
@@ -52,13 +63,17 @@ class Writer:
 
         return len(MetricsCollector.get_metrics())
 
-    def compare_in_memory(self, step: int) -> list[float]:
-        """Seconds that a scrape of this process's memory takes, ours and prometheus_client's, after a change."""
+    def compare_in_memory(self, step: int, rounds: int) -> list[list[float]]:
+        """Seconds that scrapes of this process's memory take, ours, prometheus_client's, and OpenTelemetry's."""
         from observability import exposition, store
 
-        self.change(step)
-        ours = seconds(lambda: exposition.to_text(list(store.collect(self.registry))))
-        return [ours, seconds(lambda: generate_latest(self.registry))]
+        registry, change = opentelemetry(len(self.children))
+        works = {
+            "ours": lambda: seconds(lambda: exposition.to_text(list(store.collect(self.registry)))),
+            "peer": lambda: seconds(lambda: generate_latest(self.registry)),
+            "other": lambda: seconds(lambda: generate_latest(registry)),
+        }
+        return list(in_turn(works, rounds, lambda: (self.change(step), change(step))).values())
 
     def megabytes_of_reader(self, folder: str) -> list[float]:
         """What a reader keeps of a folder, and the most that it needs while it scrapes for the first time."""

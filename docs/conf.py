@@ -6,6 +6,7 @@ from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 import observability
+from prometheus.thresholds import RUNBOOKS
 
 project = "Django Automation Observability"
 version = release = observability.__version__
@@ -15,6 +16,15 @@ html_theme = "furo"
 html_title = f"{project} {version}"
 
 
+REPOSITORY = RUNBOOKS.partition("docs/")[0]
+
+
+def lead_out(app: Sphinx, page: str, source: list[str]) -> None:
+    """Links to what is not in this folder lead to the repository."""
+    source[0] = source[0].replace("](../", f"]({REPOSITORY}")
+
+
 def setup(app: Sphinx) -> None:
-    """Pygments knows no PromQL."""
-    app.add_lexer("promql", TextLexer)
+    """Called by Sphinx."""
+    app.connect("source-read", lead_out)
+    app.add_lexer("promql", TextLexer)  # Pygments knows no PromQL

@@ -1,9 +1,14 @@
-"""A real Sentry receiver, kent, and what came there."""
+"""A real Sentry receiver, kent, and what came there; one that has a fault, and none at all."""
 
+import gzip
 import json
+import socket
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.request import urlopen
 
@@ -64,3 +69,54 @@ def exception(event: Item) -> Item:
 def frames(event: Item) -> list[str]:
     """The functions in which it was raised, the innermost last."""
     return [frame["function"] for frame in exception(event)["stacktrace"]["frames"]]
+
+
+class Receiver(ThreadingHTTPServer):
+    """Takes a while for each envelope, and answers with a status; knows when each event came."""
+
+    daemon_threads = True
+
+    def __init__(self, status, seconds):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status, self.seconds, self.came, self.bodies = status, seconds, [], []
+        self.dsn = f"http://key@127.0.0.1:{self.server_port}/1"
+
+    def handle_error(self, request, client_address):
+        """A client that is killed while it sends is part of the tests."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        time.sleep(self.server.seconds)
+        self.server.bodies.append(body)
+        self.server.came += [time.monotonic()] * body.count(b'{"type":"event"')
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@contextmanager
+def receiver(status=200, seconds=0.0):
+    server = Receiver(status, seconds)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def gone():
+    """The address of a port where nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        yield f"http://key@127.0.0.1:{listener.getsockname()[1]}/1"

@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from automation import budgets
 from automation.models import Budget
@@ -31,8 +33,8 @@ class BudgetAdmin(admin.ModelAdmin):
         return ", ".join(filter(None, named)) or "all"
 
     @admin.display(description="limit", ordering="limit")
-    def limit_of(self, budget: Budget) -> str:
-        return f"{formats.usd(budget.limit)} a {budget.period}"
+    def limit_of(self, budget: Budget) -> SafeString:
+        return format_html('<bdi dir="ltr">{} a {}</bdi>', formats.usd(budget.limit), budget.period)
 
     @admin.display(description="spent")
     def spent(self, budget: Budget) -> str:

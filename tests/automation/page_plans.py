@@ -146,6 +146,7 @@ def addresses(user, job):
         yield "/admin/automation/airequest/", query
     yield f"/admin/automation/airequest/{AIRequest.objects.first().pk}/change/", {}
     yield "/admin/automation/spend/", {"range": "today"}
+    yield "/admin/observability/metric/", {}
 
 
 def rows_read(statement):

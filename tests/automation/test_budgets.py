@@ -16,7 +16,7 @@ from django.utils import timezone
 from automation.budgets import begin_of, forecast
 from automation.clients import ServiceError, llm_for
 from automation.errors import BudgetExceeded
-from automation.models import AIRequest, AIRequestStatus, Budget, BudgetPeriod, Job, Reservation
+from automation.models import AIRequest, AIRequestStatus, Budget, BudgetPeriod, Job, PriceSource, Reservation
 from automation.reaper import reap
 from automation.signals import budget_nearly_spent
 from automation.transitions import finish_request, start_request
@@ -111,10 +111,16 @@ def test_a_request_that_may_cost_more_than_is_left_is_not_made_and_says_so(ask, 
     told = "AI budget 'all': Of 0.02 USD for this month, 0.0000 are spent and 0.0000 reserved, and the request "
     assert str(refusal.value).startswith(told)
     row = AIRequest.objects.get()
-    assert (row.status, row.cost, row.job) == (AIRequestStatus.BUDGET_EXCEEDED, 0, job)
+    assert (row.status, row.cost, row.price_source, row.job) == ("budget_exceeded", 0, PriceSource.NOT_BILLED, job)
     assert row.error == str(refusal.value)
     assert services.requests() == []
     assert not limited.periods.exists()
+
+
+def test_a_request_may_cost_all_that_is_left(budget):
+    limited = budget("1")
+    spend("0.1", "0.9", most="0.9")
+    assert stand(limited) == (1, 0)
 
 
 def test_the_smallest_of_several_budgets_decides_and_the_others_keep_nothing(ask, budget):
@@ -169,6 +175,17 @@ def test_a_request_that_gets_its_price_later_is_spent_then(ask, budget, settings
     assert not Reservation.objects.exists()
 
 
+def test_a_price_that_becomes_known_takes_the_place_of_what_was_held(budget, settings):
+    held = budget()
+    row = start_request(None, "openai", UNPRICED, lambda: Decimal("0.6"))
+    billed = {"input_tokens": 10_000, "output_tokens": 0}
+    finish_request(row, AIRequestStatus.SUCCESS, duration=1, price_source=PriceSource.NO_PRICE, billed=billed)
+    assert stand(held) == (Decimal("0.6"), 0)
+    settings.OBSERVABILITY = {"AI_PRICES": [{"model": UNPRICED, "input": "10", "output": "20"}]}
+    call_command("reprice_ai_requests", stdout=StringIO())
+    assert stand(held) == (Decimal("0.1"), 0)
+
+
 def test_a_request_knows_the_step_that_made_it(ask, run_job, job_type):
     def first(run):
         return ask(job=run.job).pk
@@ -219,6 +236,15 @@ def test_what_the_request_of_a_dead_process_held_is_spent_once_the_reaper_saw_it
     assert stand(held) == (0, Decimal("0.6"))
     AIRequest.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(hours=1))
     reap()
+    assert stand(held) == (Decimal("0.6"), 0)
+
+
+def test_what_the_request_of_a_dead_process_held_is_spent_once_another_is_refused(budget):
+    held = budget()
+    row = start_request(None, "openai", MODEL, lambda: Decimal("0.6"))
+    AIRequest.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(hours=1))
+    with pytest.raises(BudgetExceeded):
+        spend("0.1", most="0.6")
     assert stand(held) == (Decimal("0.6"), 0)
 
 

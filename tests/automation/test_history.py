@@ -1,6 +1,7 @@
 """The history that rows tell, in a real Prometheus."""
 
 import subprocess
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -56,6 +57,7 @@ def past():
         make(number, random)
     Job.objects.create(job_type="site_check", status="running", started_at=NOW - timedelta(hours=1))
     AIRequest.objects.create(model="gpt-5.5")  # under way
+    AIRequest.objects.create(model="gpt-5.5", status="error", created_at=NOW - timedelta(days=1))  # nobody was there
 
 
 @pytest.fixture
@@ -101,7 +103,11 @@ def test_queries_over_the_past_month_equal_the_database(restored):
     assert table("ai_requests_total", "model", "status") == sums(requests, "model", "status")
     assert table("ai_cost_usd_sum", "model") == sums(requests, "model", value=Sum("cost"))
     assert table("ai_cost_usd_count", "model") == sums(requests.exclude(cost=None), "model")
-    assert table("ai_unpriced_requests_total", "model") == sums(requests.filter(cost=None), "model")
+    assert table("ai_unpriced_requests_total", "model") == sums(requests.filter(cost=None, input_tokens__gt=0), "model")
+    costs = defaultdict[tuple[str, str], float](float)
+    for job in ended:
+        costs[job.job_type, job.status] += float(job.ai_cost() or 0)
+    assert table("automation_job_cost_usd_sum", "job_type", "status") == pytest.approx(dict(costs))
     tokens = restored.table(f"sum({at_end('ai_token_usage_total')}) by (type)", "type")
     assert tokens["output",] == requests.aggregate(sum=Sum("output_tokens"))["sum"]
     assert restored.query("count(count by (job) (last_over_time(ai_requests_total[31d])))") == [1]

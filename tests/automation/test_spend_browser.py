@@ -70,6 +70,16 @@ def test_from_right_to_left_it_is_as_sound(served):
         assert meter.evaluate("one => getComputedStyle(one).transform") == "matrix(-1, 0, 0, 1, 0, 0)"
 
 
+@pytest.mark.parametrize("place", ["spend .module h2", "job .field-ai_cost", "airequest .field-tokens"])
+def test_numbers_stand_before_their_units_from_right_to_left(served, place):
+    name, _, place = place.partition(" ")
+    with opened(served) as page:
+        page.goto(f"{served[0].url}/admin/automation/{name}/")
+        page.evaluate("document.documentElement.dir = 'rtl'")
+        style = page.locator(place).first.evaluate("one => [getComputedStyle(one).unicodeBidi, one.innerText]")
+        assert style[0] == "plaintext", style
+
+
 def test_ranges_are_links_that_switch(served):
     with opened(served) as page:
         for name, spent in {"Today": "$3.75", "7 days": "$26.25", "30 days": "$112.50", "90 days": "$112.50"}.items():

@@ -209,17 +209,19 @@ def width(picture):
     return int.from_bytes(header[16:20], "big")
 
 
-def test_the_picture_is_there_and_not_too_large():
-    picture = ROOT / "docs" / "images" / "metrics.png"
+@pytest.mark.parametrize("name", ["metrics", "metrics-dark", "spend", "jobs", "job"])
+def test_the_pictures_are_there_and_not_too_large(name):
+    picture = ROOT / "docs" / "images" / f"{name}.png"
     assert width(picture) == 1300
     assert picture.stat().st_size < 200_000
 
 
 @requires("chromium")
-def test_the_picture_can_be_taken_anew():
-    picture = new_folder("picture") / "metrics.png"
-    command = [sys.executable, "docs/screenshots.py", picture, "1"]
-    env = {"PATH": os.environ["PATH"], "HOME": str(picture.parent)}
+def test_the_pictures_can_be_taken_anew():
+    folder = new_folder("pictures")
+    names = ["metrics", "spend", "jobs"]  # a job need not have failed yet
+    command = [sys.executable, "docs/screenshots.py", folder, "1", *names]
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert width(picture) == 1300
+    assert [width(folder / f"{name}.png") for name in names] == [1300, 1300, 1300]

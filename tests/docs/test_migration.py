@@ -1,6 +1,7 @@
 """The page about migration names all that django-prometheus has, and only what is here."""
 
 import re
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,3 +35,27 @@ def test_each_query_asks_for_what_there_is_before_and_now(before, now):
     wrong, _, asked = read(code_in(now)[0])
     assert wrong == []
     assert asked
+
+
+BOTH = """
+from django.test import Client
+client = Client(headers={"host": "localhost"})
+for _ in range(3):
+    client.get("/admin/login/")
+print(client.get("/api/metrics").text)
+"""
+SETTINGS = """
+from mysite.settings import *
+INSTALLED_APPS = [*INSTALLED_APPS, "django_prometheus"]
+BEFORE, AFTER = (f"django_prometheus.middleware.Prometheus{name}Middleware" for name in ("Before", "After"))
+MIDDLEWARE = [MIDDLEWARE[0], BEFORE, *MIDDLEWARE[1:], AFTER]
+OBSERVABILITY = {"PROMETHEUS_MULTIPROC_DIR": BASE_DIR / "both"}
+"""
+
+
+def test_both_count_the_same_at_one_address_while_one_takes_over_from_the_other(readme_project):
+    (readme_project.folder / "mysite" / "both.py").write_text(SETTINGS)
+    text = replace(readme_project, module="mysite.both").script(BOTH)
+    assert 'http_requests_total{endpoint="/admin/login/",method="GET",status="200"} 3.0' in text
+    name = "django_http_responses_total_by_status_view_method_total"
+    assert f'{name}{{method="GET",status="200",view="admin:login"}} 3.0' in text

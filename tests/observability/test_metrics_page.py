@@ -28,7 +28,7 @@ def served():
 
 
 RECORD = """
-from automation.models import Job
+from automation.models import Budget, Job
 from observability.metrics import MetricsCollector as collector
 for status in ("success", "success", "failed"):
     collector.record_automation_job("site_check", status, 2.5, cost=0.25)
@@ -36,6 +36,7 @@ collector.record_automation_step("fetch_path", "failed", 0.5)
 collector.record_ai_request("a-model", "success", tokens=1200, cost=0.25)
 collector.record_http_request("GET", "/<img src=x onerror=alert(1)>/", 500, 3.0)
 Job.objects.create(job_type="site_check", status="failed", error="<img src=x onerror=alert(1)>")
+Budget.objects.create(name="All", period="day", limit=1)
 """
 
 
@@ -60,6 +61,7 @@ def test_the_page_is_sound_on_any_screen(served, scheme, width):
     with opened(served, color_scheme=scheme, width=width) as page:
         live(page)
         page.locator(".plot canvas").first.wait_for()
+        page.get_by_text("of $1.00, 25.0 %").locator("xpath=../..").locator("svg.meter").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") == width
         page.get_by_text("Table", exact=True).first.click()
         page.locator(".plot").first.focus()

@@ -194,6 +194,8 @@ def test_the_admin_goes_before_the_settings_from_the_same_day(prices):
     prices(OURS | {"since": "2020-01-01"})
     set_price()
     assert price()[1] == "admin"
+    prices(OURS | {"since": "2021-01-01"})
+    assert price()[1] == "settings"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from tests.observability.test_sentry_faults import receiver
-from tests.sentry import exception
+from tests.sentry import exception, receiver
 
 SETTINGS = "tests.observability.sentry_settings"
 # Each secret is of its own: `hidden()` numbers them. Between them stands what must arrive.

@@ -34,5 +34,5 @@ def test_counters_add_up_and_what_all_read_from_the_database_is_the_same_in_a_st
             for _ in range(number):
                 assert instance.get("/api/health").status_code == 200
             instance.start_job("site_check", base_url=instance.url, paths=["/"])
-        eventually(lambda: store.query(f"sum({HEALTH})"), [7.0])
-        eventually(lambda: (store.query(f"max({QUEUED})"), store.query(f"sum({QUEUED})")), ([2.0], [4.0]))
+        eventually(lambda: store.query(f"sum({HEALTH})"), [7.0], 60)
+        eventually(lambda: (store.query(f"max({QUEUED})"), store.query(f"sum({QUEUED})")), ([2.0], [4.0]), 60)

@@ -3,6 +3,8 @@
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,12 +51,16 @@ class Command(PrintingCommand):
             raise CommandError("--since has to be before --until, and before now.")
         if step < 1:
             raise CommandError("--step is a number of seconds from 1 on.")
-        lines = history.lines(since, until, step, dict(options["label"]))
-        if output is None:
-            sys.stdout.writelines(lines)
-        else:
-            try:
-                with output.open("w", encoding="utf-8") as file:
-                    file.writelines(lines)
-            except OSError as error:
-                raise CommandError(f"{output} cannot be written: {error.strerror}.") from error
+        with closing(history.lines(since, until, step, dict(options["label"]))) as lines:  # and its cursors
+            if output is None:
+                sys.stdout.writelines(lines)
+            else:
+                _write(output, lines)
+
+
+def _write(output: Path, lines: Iterable[str]) -> None:
+    try:
+        with output.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+    except OSError as error:
+        raise CommandError(f"{output} cannot be written: {error.strerror}.") from error
