@@ -33,7 +33,7 @@ docs: $(VENV)/dev.stamp ## Build docs/ as a site, into build/docs
 	@echo "Built: build/docs/index.html"
 
 test: $(VENV)/dev.stamp ## Run the tests (ARGS="-k name" chooses; REQUIRE_ALL=1: a missing program is a failure)
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 3 $(ARGS)
 
 matrix: $(VENV)/dev.stamp ## Run them on each pair of Python and Django whose Python is here (ARGS="-l" lists the pairs)
 	@$(BIN)/python -m nox $(ARGS)

@@ -58,4 +58,4 @@ def run_tests(session: nox.Session, django: str, arguments: list[str]) -> None:
     overrides = Path(session.create_tmp()) / "overrides.txt"
     overrides.write_text(f"Django~={django}.0\n")
     session.install("-r", "requirements-dev.txt", "--overrides", str(overrides))
-    session.run("python", "-m", "pytest", "-n", "2", *arguments)
+    session.run("python", "-m", "pytest", "-n", "3", *arguments)
