@@ -8,7 +8,7 @@ import json
 import re
 from datetime import timedelta
 
-from tests.automation.plans import JOBS, plan, statements  # sets Django up
+from tests.automation.plans import plan, statements  # sets Django up
 
 from django.conf import settings  # isort: skip
 from django.contrib.auth.models import User  # isort: skip
@@ -19,6 +19,7 @@ from django.utils import timezone  # isort: skip
 from automation.admin.base import BoundedPaginator  # isort: skip
 from automation.models import AIRequest, Job, Step  # isort: skip
 
+JOBS = 100_000
 OF_JOBS = 4  # every which has a step and an AI request
 NOW = timezone.now()
 POSTGRES = connection.vendor == "postgresql"

@@ -18,11 +18,11 @@ from django.utils import timezone  # noqa: E402
 from django_tasks_db.models import DBTaskResult  # noqa: E402
 
 from automation import engine, jobs  # noqa: E402
-from automation.models import AIRequest, Job, Step  # noqa: E402
+from automation.models import AIRequest, Budget, BudgetPeriod, Job, Step  # noqa: E402
 from automation.reaper import reap  # noqa: E402
 from observability import sources  # noqa: E402
 
-JOBS = 100_000
+JOBS = 20_000
 EXPLAIN = {"postgresql": "EXPLAIN ", "sqlite": "EXPLAIN QUERY PLAN "}[connection.vendor]
 WHOLE_TABLE = {  # of those that grow: people make budgets
     "postgresql": r"Seq Scan on (automation_(?!budget\b)|django_tasks_)",
@@ -37,8 +37,8 @@ def new_jobs():
     for number in range(JOBS):
         at = timezone.now() - timedelta(minutes=number + 2)
         status = "failed" if number % 10 == 0 else "success"
-        if number % 10_000 == 0:
-            status = "pending" if number % 20_000 else "running"
+        if number % 2_000 == 0:
+            status = "pending" if number % 4_000 else "running"
         yield Job(
             job_type="site_check", status=status, created_at=at, finished_at=at, heartbeat_at=at, task_id=uuid.uuid4()
         )
@@ -63,6 +63,11 @@ def fill():
     DBTaskResult.objects.bulk_create(finished_tasks(rows), batch_size=2000)
     Step.objects.bulk_create(Step(job=job, position=1, name="x", status="success") for job in rows[:5000])
     AIRequest.objects.bulk_create(AIRequest(job=job, model="x", status="success") for job in rows[:5000])
+    budget = Budget.objects.create(name="day", limit=1)
+    days = [timezone.now() - timedelta(days=number) for number in range(5000)]
+    BudgetPeriod.objects.bulk_create(
+        BudgetPeriod(budget=budget, begins=day, warn_since=day, has_warned=True) for day in days
+    )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

@@ -369,7 +369,7 @@ def test_the_admin_makes_budgets_and_says_where_they_stand(ask, admin_client):
     with time_machine.travel("2026-11-25T06:00Z", tick=True):
         row = ask()
         page = admin_client.get("/admin/automation/budget/").content.decode()
-    cells = re.findall(r'class="field-(\w+)[^>]*>(?:<a[^>]*>)?([^<]*)<', page)
+    cells = re.findall(r'class="field-(\w+)[^>]*>(?:<(?:a|bdi)[^>]*>)?([^<]*)<', page)
     assert dict(cells) == {
         "name": "checks",
         "concerns": "site_check",

@@ -1,4 +1,4 @@
-"""With 100,000 jobs in the table nothing that a scrape or a worker asks for reads all of it."""
+"""With 20,000 jobs in the table nothing that a scrape or a worker asks for reads all of it."""
 
 import subprocess
 import sys
