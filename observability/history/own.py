@@ -55,6 +55,9 @@ class Own:
         """What was added from a moment to another."""
         tiers = [tier for tier in ring.TIERS if wanted.items() <= tier.wanted.items()]
         tier = _finest(tiers, int(end - begin) // PARTS, self.now - begin)
+        turn = tier.slot(end) * tier.step
+        if begin < turn < end < self.now:  # the last sample of this tier is not the last one before the end
+            return fold((self.increase(wanted, begin, turn), self.increase(wanted, turn, end)))
         of_each = []
         for samples in self._samples(tier, begin).values():
             upto = [placed for placed in samples if placed.due <= end]

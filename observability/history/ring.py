@@ -43,12 +43,12 @@ class Tier:
         return INSTANCES * (self.seconds // self.step)
 
 
-FINE = Tier("totals 15 s", 15, HOUR, TOTALS)
+FINE = Tier("totals 15 s", 15, HOUR + MINUTE, TOTALS)  # a range begins with the sample before its first step
 TIERS = (
     FINE,
     Tier("totals 1 min", MINUTE, DAY + HOUR, TOTALS),
     Tier("totals 15 min", 15 * MINUTE, 8 * DAY, TOTALS),
-    Tier("details 1 min", MINUTE, HOUR, DETAILS),
+    Tier("details 1 min", MINUTE, HOUR + MINUTE, DETAILS),
     Tier("details 15 min", 15 * MINUTE, 8 * DAY, DETAILS),
 )
 

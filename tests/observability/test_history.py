@@ -117,6 +117,29 @@ print(json.dumps(found))
     assert lengths == ["25.0%", "35.0%"]
 
 
+def test_what_was_spent_today_never_falls_as_the_chart_moves_on(kept):
+    code = """
+from datetime import datetime, timezone
+from observability.pages import charts
+midnight = datetime.fromtimestamp(BEGIN, timezone.utc).replace(hour=0, minute=0, second=0).timestamp()
+begin = midnight + 4 * 3600
+def write(tier, at):
+    usd = (at - midnight) / 3600  # a dollar an hour
+    backend.write(tier, ring.Row("another host", tier.slot(at), Sample(at, {"ai_cost_usd_sum": {(): usd}}, {}).pack()))
+told = []
+for at in range(int(begin - 4 * 3600), int(begin) + 721, 15):
+    for tier in ring.TIERS[:3]:
+        if at % tier.step == 0 and at > begin - 2 * tier.seconds:
+            write(tier, at)
+    if at >= begin and (at - begin) % 240 == 0:
+        for name in ("15m", "1h"):
+            drawn = charts.make(history.read(history.RANGES[name], [], at), jobs=False, spend=True)
+            told.append(round(charts.last(next(c for c in drawn if c.id == "spend").lines[0].values), 3))
+print(json.dumps(told))
+"""
+    assert kept(code) == [4.0, 4.0, 4.067, 4.067, 4.133, 4.133, 4.2, 4.2]
+
+
 def test_one_sample_is_taken_in_a_slot_whoever_asks(kept):
     code = """
 for second in range(0, 60, 5):
