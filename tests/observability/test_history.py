@@ -57,6 +57,9 @@ for slot, (good, bad) in enumerate([(0, 0), (15, 0), (30, 0), (27, 3)]):
     keeper.keep(BEGIN + 15 * slot + 0.3)
 past = read("15m", BEGIN + 46)
 steps = [step for step in past.steps if step]
+from observability.pages import charts
+times = [chart.times for chart in charts.make(read("1h", BEGIN + 46), jobs=False, spend=True)]
+assert all(one[-1] == BEGIN + 46 and list(one) == sorted(set(one)) for one in times)  # none is yet to come
 print(json.dumps([
     past.source, [step.request_rate for step in steps[:3]], [step.error_ratio for step in steps[:3]],
     steps[0].request_quantile(0.5), past.details.counters["http_requests_total"].get(("GET", "/orders", "503")),
