@@ -267,6 +267,29 @@ def test_a_line_is_hidden_and_shown_again(served):
         assert page.errors == []
 
 
+def test_a_line_that_is_not_there_any_more_leaves_the_page_alive(served):
+    with opened(served) as page:
+        live(page)
+        page.locator("[data-chart=spend] canvas").wait_for()
+        page.route("**/data/*", without_the_last_line_of_money)  # as after the end of the budget
+        page.locator("[data-chart=spend] .legend", has_text="Budget").wait_for(state="detached")
+        assert page.locator("[data-chart=spend] .legend").inner_text().split() == ["Spent", "$0.25"]
+        assert page.locator("[data-chart=spend] thead th").all_text_contents() == ["Time", "Spent"]
+        assert page.locator(".state").get_attribute("data-state") == "live"
+        page.unroute_all()
+        page.locator("[data-chart=spend] .legend", has_text="Budget of the day $1.00").wait_for()
+        assert page.errors == []
+
+
+def without_the_last_line_of_money(route):
+    answer = route.fetch()
+    data = answer.json()
+    money = next(chart for chart in data["charts"] if chart["id"] == "spend")
+    for parts in (money["lines"], money["shown"], *money["rows"]):
+        parts.pop()
+    route.fulfill(response=answer, json=data)
+
+
 def test_without_a_script_the_numbers_are_there(served):
     with opened(served, java_script_enabled=False) as page:
         assert page.locator(".state").inner_text().startswith("Read at ")
