@@ -152,6 +152,22 @@ print(json.dumps([len(backend.read(tier, 0)) for tier in ring.TIERS]))
     assert kept(code) == [4, 1, 1, 1, 1]
 
 
+def test_processes_of_a_folder_that_was_emptied_are_one_instance_again(own_process, tmp_path):
+    code = """
+from pathlib import Path
+import os, subprocess, sys
+before = ring.instance()
+again = ring.instance()
+Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], ring.FILE).unlink()
+ask = "import django; django.setup(); from observability.history import ring; print(ring.instance())"
+other = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+print(json.dumps([before == again, before == other, ring.instance() == other, os.listdir(Path(ring.store.folder()))]))
+"""
+    same, as_before, one, files = own_process(PRELUDE + code, PROMETHEUS_MULTIPROC_DIR=str(tmp_path), REDIS_URL="")
+    assert (same, as_before, one) == (True, False, True)
+    assert [name for name in files if "instance" in name] == ["instance"]
+
+
 def test_a_ring_holds_no_more_than_its_length_and_its_number(kept):
     code = """
 tier = ring.Tier("short", 15, 60, {})
