@@ -72,7 +72,8 @@ class Own:
         rows = backend.read(tier, tier.slot(since)) if backend else ()
         found: dict[str, list[Placed]] = defaultdict(list)
         for row in rows:
-            found[row.instance].append(Placed(row.slot * tier.step, partial(Sample.unpack, row.data)))
+            if (due := row.slot * tier.step) <= self.now:  # later ones are of a clock that was set back
+                found[row.instance].append(Placed(due, partial(Sample.unpack, row.data)))
         live = next(sample for wanted, sample in self.live if wanted is tier.wanted)
         found[ring.instance()].append(Placed(self.now, lambda: live))
         return found

@@ -152,6 +152,21 @@ print(json.dumps([len(backend.read(tier, 0)) for tier in ring.TIERS]))
     assert kept(code) == [4, 1, 1, 1, 1]
 
 
+def test_a_clock_that_is_set_back_makes_no_second_sample_and_no_peak(kept):
+    code = """
+mine = ring.instance()
+request(150)
+for slot in range(8):
+    sample = Sample(BEGIN + 15 * slot + 0.2, {"http_requests_total": {("200",): 100.0 + 15 * slot}}, {})
+    backend.write(ring.FINE, ring.Row(mine, ring.FINE.slot(BEGIN) + slot, sample.pack()))
+keeper.keep(BEGIN + 47)
+held = len(backend.read(ring.FINE, 0))
+past = read("15m", BEGIN + 50)
+print(json.dumps([held, [step.sum("http_requests_total") for step in past.steps if step]]))
+"""
+    assert kept(code) == [8, [15.0, 15.0, 15.0, 5.0]]
+
+
 def test_processes_of_a_folder_that_was_emptied_are_one_instance_again(own_process, tmp_path):
     code = """
 from pathlib import Path
