@@ -3,9 +3,13 @@
 import json
 import os
 import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import timezone
 
+from observability.history.door import midnight
 from tests.browser import sign_in
 from tests.processes import stop
 from tests.servers import new_folder, requires
@@ -141,6 +145,14 @@ for at in range(int(begin - 4 * 3600), int(begin) + 721, 15):
 print(json.dumps(told))
 """
     assert kept(code) == [4.0, 4.0, 4.067, 4.067, 4.133, 4.133, 4.2, 4.2]
+
+
+def test_a_day_begins_once_by_the_clocks_of_the_site(settings):
+    settings.TIME_ZONE = "America/Havana"  # where on this day it was twice between 0:00 and 1:00
+    begin = datetime(2026, 11, 1, tzinfo=ZoneInfo("America/Havana")).timestamp()
+    with timezone.override("Asia/Tokyo"):  # as a middleware does for who signed in
+        assert {midnight(begin + 3600 * hour) for hour in (0, 0.5, 1.5, 12, 24.9)} == {begin}
+        assert midnight(begin + 3600 * 25) == begin + 3600 * 25
 
 
 def test_one_sample_is_taken_in_a_slot_whoever_asks(kept):
