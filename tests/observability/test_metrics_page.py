@@ -143,11 +143,18 @@ def test_a_hidden_tab_and_the_button_pause(served):
         asked = []
         page.on("request", lambda request: asked.append(request.url) if "/data/" in request.url else None)
         live(page)
+        under_way = []
+        page.route("**/data/*", lambda route: under_way.append(route))
+        with page.expect_request("**/data/*"):
+            pass
         page.get_by_role("button", name="Pause").click()
         page.locator("[data-state=paused]").wait_for()
+        under_way[0].abort()
+        page.unroute_all()
         before = len(asked)
         page.wait_for_timeout(6000)
         assert len(asked) == before
+        assert page.locator(".state").get_attribute("data-state") == "paused"
         assert page.locator(".age").inner_text().endswith(" s old")
         page.get_by_role("button", name="Resume").click()
         live(page)
