@@ -59,6 +59,8 @@ class Sums:
 def add(sums: Iterable[Sums]) -> Sums:
     """Return the sum of sums."""
     them = list(sums)
+    if len(them) == 1:
+        return them[0]
     amounts: dict[str, Any] = {name: sum(getattr(one, name) for one in them) for name in COUNTS}
     for name in MONEY:
         known = [amount for one in them if (amount := getattr(one, name)) is not None]
@@ -184,7 +186,7 @@ def _sum(rows: QuerySet[AIRequest]) -> Iterator[tuple[Key, Sums]]:
         _sum_by(lacks, F("model"), rows.filter(cost=None)),
     )
     of_jobs = []
-    for row in parts[0].union(*parts[1:], all=True):
+    for row in parts[0].union(*parts[1:], all=True).order_by():
         key, sums = _entry(row)
         if key[1] == "job":
             of_jobs.append((key, sums))

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.tables import WIDTH
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/performance.md"
-BEGIN, END = "<!-- What follows is written by `make bench`. -->\n", "<!-- This was written by `make bench`. -->\n"
+BEGIN, END = "<!-- make bench: from here -->\n", "<!-- make bench: to here -->\n"
 LIBRARIES = (
     "Django",
     "prometheus_client",

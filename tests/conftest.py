@@ -1,11 +1,19 @@
 """Fixtures for every test; the servers they use are started by ``tests.servers``."""
 
 import pytest
+from django.test import override_settings
 
 from observability.spend.price import admin_prices
 from tests.sandbox import run_sandbox
 from tests.sentry import start_sentry
 from tests.site import AT_END, run_prometheus, run_site
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords():
+    """To hash a password as a site should takes 0.3 s."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture(scope="session")
