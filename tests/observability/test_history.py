@@ -242,6 +242,19 @@ print(json.dumps([rates[:3], round(max(v for v in drawn["errors"].lines[0].value
     assert worst == pytest.approx(30 / 330, abs=0.001)  # of its five minutes, where ten have half of it
 
 
+def test_what_is_no_number_is_in_no_sample(own_process):
+    code = """
+from observability import metrics
+from observability.history.amounts import DETAILS, take
+metrics.active_users.set(float("nan"))
+metrics.http_request_duration_seconds.labels("GET", "/orders").observe(float("inf"))
+sample = take(exposition.snapshot(), DETAILS, BEGIN)
+sums = [value for of in sample.counters.values() for value in of.values()]
+print(json.dumps([sums, "active_users" in sample.gauges], allow_nan=False))
+"""
+    assert own_process(PRELUDE + code) == [[1.0], False]
+
+
 def test_samples_that_cannot_be_read_leave_the_page_without_history(own_process):
     code = """
 past = read("1h", time())
