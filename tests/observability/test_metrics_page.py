@@ -144,7 +144,11 @@ def test_a_hidden_tab_and_the_button_pause(served):
         page.on("request", lambda request: asked.append(request.url) if "/data/" in request.url else None)
         live(page)
         under_way = []
-        page.route("**/data/*", lambda route: under_way.append(route))
+
+        def hold(route):
+            under_way.append(route)
+
+        page.route("**/data/*", hold)
         with page.expect_request("**/data/*"):
             pass
         page.get_by_role("button", name="Pause").click()
