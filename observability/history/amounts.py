@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from prometheus_client.metrics_core import Metric
 
@@ -68,7 +69,7 @@ def take(families: Iterable[Metric], wanted: Wanted, at: float) -> Sample:
         for name, labels in wanted.items()
     }
     gauges = {name: sample.value for name in GAUGES if name in found for sample in found[name].samples[:1]}
-    return Sample(at, counters, gauges)
+    return Sample(at, counters, {name: value for name, value in gauges.items() if isfinite(value)})
 
 
 def _family_of(sample: str) -> str:
@@ -76,10 +77,10 @@ def _family_of(sample: str) -> str:
 
 
 def _summed(family: Metric, name: str, labels: tuple[str, ...]) -> dict[Key, float]:
-    """Without what is 0."""
+    """Without what is 0, or no number that could be drawn."""
     result: dict[Key, float] = {}
     for given, le, value in _read(family, name):
-        if value:
+        if value and isfinite(value):
             key = tuple([le if label == "le" else given.get(label, "") for label in labels])
             result[key] = result.get(key, 0.0) + value
     return result

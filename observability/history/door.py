@@ -130,6 +130,6 @@ def _sum(step: Step | None) -> float:
 
 
 def midnight(at: float) -> float:
-    """When the day began, in the site's time zone."""
-    moment = datetime.fromtimestamp(at, timezone.get_current_timezone())
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    """When the day began by the clocks of the settings' time zone, as budgets have it, whatever zone is active."""
+    moment = datetime.fromtimestamp(at, timezone.get_default_timezone())
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp()

@@ -55,6 +55,9 @@ class Own:
         """What was added from a moment to another."""
         tiers = [tier for tier in ring.TIERS if wanted.items() <= tier.wanted.items()]
         tier = _finest(tiers, int(end - begin) // PARTS, self.now - begin)
+        turn = tier.slot(end) * tier.step
+        if begin < turn < end < self.now:  # the last sample of this tier is not the last one before the end
+            return fold((self.increase(wanted, begin, turn), self.increase(wanted, turn, end)))
         of_each = []
         for samples in self._samples(tier, begin).values():
             upto = [placed for placed in samples if placed.due <= end]
@@ -69,7 +72,8 @@ class Own:
         rows = backend.read(tier, tier.slot(since)) if backend else ()
         found: dict[str, list[Placed]] = defaultdict(list)
         for row in rows:
-            found[row.instance].append(Placed(row.slot * tier.step, partial(Sample.unpack, row.data)))
+            if (due := row.slot * tier.step) <= self.now:  # later ones are of a clock that was set back
+                found[row.instance].append(Placed(due, partial(Sample.unpack, row.data)))
         live = next(sample for wanted, sample in self.live if wanted is tier.wanted)
         found[ring.instance()].append(Placed(self.now, lambda: live))
         return found

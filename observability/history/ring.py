@@ -43,12 +43,12 @@ class Tier:
         return INSTANCES * (self.seconds // self.step)
 
 
-FINE = Tier("totals 15 s", 15, HOUR, TOTALS)
+FINE = Tier("totals 15 s", 15, HOUR + MINUTE, TOTALS)  # a range begins with the sample before its first step
 TIERS = (
     FINE,
     Tier("totals 1 min", MINUTE, DAY + HOUR, TOTALS),
     Tier("totals 15 min", 15 * MINUTE, 8 * DAY, TOTALS),
-    Tier("details 1 min", MINUTE, HOUR, DETAILS),
+    Tier("details 1 min", MINUTE, HOUR + MINUTE, DETAILS),
     Tier("details 15 min", 15 * MINUTE, 8 * DAY, DETAILS),
 )
 
@@ -98,16 +98,21 @@ def _of_process(pid: int) -> str:
     return f"{socket.gethostname()[:64]}:{pid}:{uuid4().hex[:8]}"
 
 
-@lru_cache(maxsize=4)
 def _of_folder(folder: Path) -> str:
-    """Written once; the first of several processes wins."""
+    """Written when there is none, as in a folder that was emptied meanwhile; the first of several processes wins."""
     path = folder / FILE
-    own = folder / f".{FILE}-{uuid4().hex}"
     with suppress(OSError):
+        if not path.exists():
+            _name(path)
+        return path.read_text()[:100]
+    return _of_process(os.getpid())
+
+
+def _name(path: Path) -> None:
+    own = path.with_name(f".{FILE}-{uuid4().hex}")
+    try:
         own.write_text(f"{socket.gethostname()[:64]}:{uuid4().hex[:8]}")
         with suppress(FileExistsError):
             os.link(own, path)
-        own.unlink()
-    with suppress(OSError):
-        return path.read_text()[:100]
-    return _of_process(os.getpid())
+    finally:
+        own.unlink(missing_ok=True)

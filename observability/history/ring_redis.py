@@ -16,7 +16,8 @@ from .ring import Row, Tier
 def claim(tier: Tier, instance: str, slot: int) -> bool:
     """Whether nobody has this sample yet."""
     client, key = _redis(tier)
-    return bool(client.set(f"{key}:{instance}:{slot}", 1, nx=True, ex=2 * tier.step))
+    is_first = client.set(f"{key}:{instance}:{slot}", 1, nx=True, ex=2 * tier.step)
+    return bool(is_first) and all(row.instance != instance for row in _rows(client, key, slot, slot))
 
 
 def write(tier: Tier, row: Row) -> None:
@@ -33,14 +34,13 @@ def write(tier: Tier, row: Row) -> None:
 
 def read(tier: Tier, since: int) -> Sequence[Row]:
     """All samples from this slot on, the oldest first."""
-    client, key = _redis(tier)
-    members = cast(list[bytes], client.zrange(key, since, "+inf", byscore=True))
-    return [_row(member) for member in members]
+    return _rows(*_redis(tier), since, "+inf")
 
 
-def _row(member: bytes) -> Row:
-    instance, slot, data = member.split(b"\0", 2)
-    return Row(instance.decode(), int(slot), data)
+def _rows(client: Redis, key: str, first: int, last: int | str) -> list[Row]:
+    members = cast(list[bytes], client.zrange(key, first, last, byscore=True))
+    parts = (member.split(b"\0", 2) for member in members)
+    return [Row(instance.decode(), int(slot), data) for instance, slot, data in parts]
 
 
 def _redis(tier: Tier) -> tuple[Redis, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from math import ceil
 from typing import Any
 
 from observability.history import History, Step
@@ -49,7 +50,7 @@ class Chart:
     unit: str
     kind: str  # "lines" or "bars"
     format: str
-    times: Sequence[int]
+    times: Sequence[float]
     start: int
     end: int
     lines: Sequence[Line]
@@ -112,8 +113,9 @@ class _Points:
     def __init__(self, history: History) -> None:
         self.history = history
         grid, span = history.grid, history.range
-        self.points = [fold(group) for group in _groups(history.steps, span.point // span.step)]
-        self.times = [min(start + span.point, int(history.now)) for start in range(grid.start, grid.end, span.point)]
+        begun = range(grid.start, min(grid.end, ceil(history.now)), span.point)
+        self.times = [min(start + span.point, history.now) for start in begun]
+        self.points = [fold(group) for group in self._of_points(history.steps)]
         self.bars = [fold(group) for group in _groups(history.steps, span.bar // span.step)]
         self.bar_times = list(range(grid.start, grid.end, span.bar))
 
@@ -125,7 +127,12 @@ class _Points:
         """The greatest among the steps of each point: a long point would hide a spike."""
         span = self.history.range
         steps = _steady(self.history.steps, span.step)
-        return [max(_known(value, group), default=None) for group in _groups(steps, span.point // span.step)]
+        return [max(_known(value, group), default=None) for group in self._of_points(steps)]
+
+    def _of_points(self, steps: Sequence[Step | None]) -> Iterable[list[Step | None]]:
+        """The steps of each point that has begun."""
+        span = self.history.range
+        return islice(_groups(steps, span.point // span.step), len(self.times))
 
     def line_chart(self, name: str, title: str, unit: str, form: str, lines: Sequence[Line], summary: str) -> Chart:
         """A chart over the range's time."""

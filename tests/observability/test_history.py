@@ -3,9 +3,13 @@
 import json
 import os
 import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import timezone
 
+from observability.history.door import midnight
 from tests.browser import sign_in
 from tests.processes import stop
 from tests.servers import new_folder, requires
@@ -57,6 +61,9 @@ for slot, (good, bad) in enumerate([(0, 0), (15, 0), (30, 0), (27, 3)]):
     keeper.keep(BEGIN + 15 * slot + 0.3)
 past = read("15m", BEGIN + 46)
 steps = [step for step in past.steps if step]
+from observability.pages import charts
+times = [chart.times for chart in charts.make(read("1h", BEGIN + 46), jobs=False, spend=True)]
+assert all(one[-1] == BEGIN + 46 and list(one) == sorted(set(one)) for one in times)  # none is yet to come
 print(json.dumps([
     past.source, [step.request_rate for step in steps[:3]], [step.error_ratio for step in steps[:3]],
     steps[0].request_quantile(0.5), past.details.counters["http_requests_total"].get(("GET", "/orders", "503")),
@@ -117,6 +124,37 @@ print(json.dumps(found))
     assert lengths == ["25.0%", "35.0%"]
 
 
+def test_what_was_spent_today_never_falls_as_the_chart_moves_on(kept):
+    code = """
+from datetime import datetime, timezone
+from observability.pages import charts
+midnight = datetime.fromtimestamp(BEGIN, timezone.utc).replace(hour=0, minute=0, second=0).timestamp()
+begin = midnight + 4 * 3600
+def write(tier, at):
+    usd = (at - midnight) / 3600  # a dollar an hour
+    backend.write(tier, ring.Row("another host", tier.slot(at), Sample(at, {"ai_cost_usd_sum": {(): usd}}, {}).pack()))
+told = []
+for at in range(int(begin - 4 * 3600), int(begin) + 721, 15):
+    for tier in ring.TIERS[:3]:
+        if at % tier.step == 0 and at > begin - 2 * tier.seconds:
+            write(tier, at)
+    if at >= begin and (at - begin) % 240 == 0:
+        for name in ("15m", "1h"):
+            drawn = charts.make(history.read(history.RANGES[name], [], at), jobs=False, spend=True)
+            told.append(round(charts.last(next(c for c in drawn if c.id == "spend").lines[0].values), 3))
+print(json.dumps(told))
+"""
+    assert kept(code) == [4.0, 4.0, 4.067, 4.067, 4.133, 4.133, 4.2, 4.2]
+
+
+def test_a_day_begins_once_by_the_clocks_of_the_site(settings):
+    settings.TIME_ZONE = "America/Havana"  # where on this day it was twice between 0:00 and 1:00
+    begin = datetime(2026, 11, 1, tzinfo=ZoneInfo("America/Havana")).timestamp()
+    with timezone.override("Asia/Tokyo"):  # as a middleware does for who signed in
+        assert {midnight(begin + 3600 * hour) for hour in (0, 0.5, 1.5, 12, 24.9)} == {begin}
+        assert midnight(begin + 3600 * 25) == begin + 3600 * 25
+
+
 def test_one_sample_is_taken_in_a_slot_whoever_asks(kept):
     code = """
 for second in range(0, 60, 5):
@@ -124,6 +162,37 @@ for second in range(0, 60, 5):
 print(json.dumps([len(backend.read(tier, 0)) for tier in ring.TIERS]))
 """
     assert kept(code) == [4, 1, 1, 1, 1]
+
+
+def test_a_clock_that_is_set_back_makes_no_second_sample_and_no_peak(kept):
+    code = """
+mine = ring.instance()
+request(150)
+for slot in range(8):
+    sample = Sample(BEGIN + 15 * slot + 0.2, {"http_requests_total": {("200",): 100.0 + 15 * slot}}, {})
+    backend.write(ring.FINE, ring.Row(mine, ring.FINE.slot(BEGIN) + slot, sample.pack()))
+keeper.keep(BEGIN + 47)
+held = len(backend.read(ring.FINE, 0))
+past = read("15m", BEGIN + 50)
+print(json.dumps([held, [step.sum("http_requests_total") for step in past.steps if step]]))
+"""
+    assert kept(code) == [8, [15.0, 15.0, 15.0, 5.0]]
+
+
+def test_processes_of_a_folder_that_was_emptied_are_one_instance_again(own_process, tmp_path):
+    code = """
+from pathlib import Path
+import os, subprocess, sys
+before = ring.instance()
+again = ring.instance()
+Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], ring.FILE).unlink()
+ask = "import django; django.setup(); from observability.history import ring; print(ring.instance())"
+other = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+print(json.dumps([before == again, before == other, ring.instance() == other, os.listdir(Path(ring.store.folder()))]))
+"""
+    same, as_before, one, files = own_process(PRELUDE + code, PROMETHEUS_MULTIPROC_DIR=str(tmp_path), REDIS_URL="")
+    assert (same, as_before, one) == (True, False, True)
+    assert [name for name in files if "instance" in name] == ["instance"]
 
 
 def test_a_ring_holds_no_more_than_its_length_and_its_number(kept):
@@ -171,6 +240,19 @@ print(json.dumps([rates[:3], round(max(v for v in drawn["errors"].lines[0].value
     rates, worst = kept(code)
     assert rates == [1.0, 1.0, 1.0]
     assert worst == pytest.approx(30 / 330, abs=0.001)  # of its five minutes, where ten have half of it
+
+
+def test_what_is_no_number_is_in_no_sample(own_process):
+    code = """
+from observability import metrics
+from observability.history.amounts import DETAILS, take
+metrics.active_users.set(float("nan"))
+metrics.http_request_duration_seconds.labels("GET", "/orders").observe(float("inf"))
+sample = take(exposition.snapshot(), DETAILS, BEGIN)
+sums = [value for of in sample.counters.values() for value in of.values()]
+print(json.dumps([sums, "active_users" in sample.gauges], allow_nan=False))
+"""
+    assert own_process(PRELUDE + code) == [[1.0], False]
 
 
 def test_samples_that_cannot_be_read_leave_the_page_without_history(own_process):

@@ -143,11 +143,22 @@ def test_a_hidden_tab_and_the_button_pause(served):
         asked = []
         page.on("request", lambda request: asked.append(request.url) if "/data/" in request.url else None)
         live(page)
+        under_way = []
+
+        def hold(route):
+            under_way.append(route)
+
+        page.route("**/data/*", hold)
+        with page.expect_request("**/data/*"):
+            pass
         page.get_by_role("button", name="Pause").click()
         page.locator("[data-state=paused]").wait_for()
+        under_way[0].abort()
+        page.unroute_all()
         before = len(asked)
         page.wait_for_timeout(6000)
         assert len(asked) == before
+        assert page.locator(".state").get_attribute("data-state") == "paused"
         assert page.locator(".age").inner_text().endswith(" s old")
         page.get_by_role("button", name="Resume").click()
         live(page)
@@ -265,6 +276,29 @@ def test_a_line_is_hidden_and_shown_again(served):
         button.click()
         assert button.get_attribute("aria-pressed") == "true"
         assert page.errors == []
+
+
+def test_a_line_that_is_not_there_any_more_leaves_the_page_alive(served):
+    with opened(served) as page:
+        live(page)
+        page.locator("[data-chart=spend] canvas").wait_for()
+        page.route("**/data/*", without_the_last_line_of_money)  # as after the end of the budget
+        page.locator("[data-chart=spend] .legend", has_text="Budget").wait_for(state="detached")
+        assert page.locator("[data-chart=spend] .legend").inner_text().split() == ["Spent", "$0.25"]
+        assert page.locator("[data-chart=spend] thead th").all_text_contents() == ["Time", "Spent"]
+        assert page.locator(".state").get_attribute("data-state") == "live"
+        page.unroute_all()
+        page.locator("[data-chart=spend] .legend", has_text="Budget of the day $1.00").wait_for()
+        assert page.errors == []
+
+
+def without_the_last_line_of_money(route):
+    answer = route.fetch()
+    data = answer.json()
+    money = next(chart for chart in data["charts"] if chart["id"] == "spend")
+    for parts in (money["lines"], money["shown"], *money["rows"]):
+        parts.pop()
+    route.fulfill(response=answer, json=data)
 
 
 def test_without_a_script_the_numbers_are_there(served):

@@ -16,7 +16,6 @@ export class Chart {
         Object.assign(this, { figure, zone, clocks, hidden: new Set(), plot: null, at: null });
         this.box = figure.querySelector(".plot");
         this.note = this.box.querySelector("p");
-        this.legend = [...figure.querySelectorAll(".legend li")].map((item, index) => this.makeButton(item, index));
         this.tip = this.box.appendChild(document.createElement("div"));
         this.tip.className = "tip";
         this.tip.hidden = true;
@@ -25,10 +24,27 @@ export class Chart {
         new ResizeObserver(() => this.resize()).observe(this.box);
     }
 
-    makeButton(item, index) {
-        const button = document.createElement("button");
+    // Lines come and go while the page is open: with a budget, or with a source that is away for long.
+    setLines(lines) {
+        const labels = lines.map((line) => line.label).join("\n");
+        if (labels === this.labels) return;
+        this.labels = labels;
+        this.hidden.clear();
+        this.clear();
+        const items = lines.map((line, index) => this.makeItem(line, index));
+        this.legend = items.map((item) => item.querySelector("b"));
+        this.figure.querySelector(".legend").replaceChildren(...items);
+        const heads = this.figure.querySelector("thead tr");
+        heads.replaceChildren(heads.cells[0], ...lines.map((line) => this.makeHead(line)));
+    }
+
+    makeItem(line, index) {
+        const item = document.createElement("li");
+        const button = item.appendChild(document.createElement("button"));
         button.type = "button";
-        button.append(...item.childNodes);
+        const key = this.figure.querySelector(".legend svg").cloneNode(true);
+        key.setAttribute("class", `key colour-${line.role} ${line.dash} ${this.data.kind}`);
+        button.append(key, ` ${line.label} `, document.createElement("b"));
         button.setAttribute("aria-pressed", "true");
         button.addEventListener("click", () => {
             const isHidden = this.hidden.has(index);
@@ -36,8 +52,15 @@ export class Chart {
             button.setAttribute("aria-pressed", String(isHidden));
             this.plot?.setData(this.arrays());
         });
-        item.append(button);
-        return button.querySelector("b");
+        return item;
+    }
+
+    makeHead(line) {
+        const head = document.createElement("th");
+        head.scope = "col";
+        head.className = "number";
+        head.textContent = line.label;
+        return head;
     }
 
     makeSlider() {
@@ -50,6 +73,7 @@ export class Chart {
 
     update(data) {
         this.data = data;
+        this.setLines(data.lines);
         this.figure.querySelector(".summary").textContent = data.summary;
         this.figure.querySelector("details").hidden = data.empty;
         this.box.classList.toggle("empty", data.empty);
@@ -174,7 +198,7 @@ export class Chart {
     say(at) {
         const { lines, format, shown, times } = this.data;
         const values = lines.map((line, index) => (at === null ? shown[index] : write(format, line.values[at])));
-        this.legend.forEach((place, index) => (place.textContent = values[index] ?? ""));
+        this.legend.forEach((place, index) => (place.textContent = values[index]));
         const now = at ?? times.length - 1;
         this.box.setAttribute("aria-valuenow", Math.max(now, 0));
         const words = lines.map((line) => `${line.label} ${write(format, line.values[now])}`).join(", ");

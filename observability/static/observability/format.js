@@ -3,7 +3,8 @@
 export const NONE = "–";
 
 const count = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-const money = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const decimals = (number) => new Intl.NumberFormat("en-US", { minimumFractionDigits: number, maximumFractionDigits: number });
+const [tenths, hundredths] = [decimals(1), decimals(2)];
 const two = (number) => String(number).padStart(2, "0");
 
 export function seconds(value) {
@@ -18,10 +19,10 @@ export const age = (value) => (value < 59.5 ? `${Math.max(value, 0).toFixed(0)} 
 
 const WRITE = {
     count: (value) => count.format(value),
-    rate: (value) => `${value.toFixed(value < 9.995 ? 2 : 1)}/s`,
+    rate: (value) => `${(value < 9.995 ? hundredths : tenths).format(value)}/s`,
     percent: (value) => `${(value * 100).toFixed(value < 0.09995 ? 2 : 1)} %`,
     seconds,
-    usd: (value) => `$${money.format(value)}`,
+    usd: (value) => `$${hundredths.format(value)}`,
 };
 
 export const write = (format, value) => (value === null || value === undefined ? NONE : WRITE[format](value));

@@ -33,6 +33,8 @@ export class Live {
     turn() {
         clearTimeout(this.timer);
         if (this.isPaused || document.hidden) {
+            this.reading?.abort();
+            this.reading = null;
             this.say("paused", "❚❚ Paused");
         } else {
             this.read();
@@ -112,7 +114,8 @@ export class Live {
         const state = this.state.dataset.state;
         const before = state === "stale" ? `data from ${this.exact(this.at)}, ` : "data ";
         const left = Math.max(0, Math.ceil((this.next ?? now) - now));
-        const after = { live: ` · every ${EVERY} s`, stale: ` · next try in ${left} s` }[state] ?? "";
+        const next = this.isPaused ? "" : ` · next try in ${left} s`;
+        const after = { live: ` · every ${EVERY} s`, stale: next }[state] ?? "";
         this.state.querySelector(".age").replaceChildren(before, old, after);
     }
 }
