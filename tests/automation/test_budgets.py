@@ -369,7 +369,7 @@ def test_the_admin_makes_budgets_and_says_where_they_stand(ask, admin_client):
     with time_machine.travel("2026-11-25T06:00Z", tick=True):
         row = ask()
         page = admin_client.get("/admin/automation/budget/").content.decode()
-    cells = re.findall(r'class="field-(\w+)[^>]*>(?:<a[^>]*>)?([^<]*)<', page)
+    cells = re.findall(r'class="field-(\w+)[^>]*>(?:<(?:a|bdi)[^>]*>)?([^<]*)<', page)
     assert dict(cells) == {
         "name": "checks",
         "concerns": "site_check",
@@ -378,6 +378,16 @@ def test_the_admin_makes_budgets_and_says_where_they_stand(ask, admin_client):
         "reserved": "$0.00",
         "forecast": f"${row.cost * 4:.2f}",
     }
+
+
+def test_a_budget_of_a_job_type_that_is_none_is_saved_with_a_warning(admin_client):
+    made = {"name": "checks", "limit": "0.5", "period": "day", "job_type": "site_chek", "warn_at": "80"}
+    page = admin_client.post("/admin/automation/budget/add/", made, follow=True).content.decode()
+    assert "No job type is named site_chek" in page
+    made |= {"name": "right", "job_type": "site_check"}
+    page = admin_client.post("/admin/automation/budget/add/", made, follow=True).content.decode()
+    assert "right" in page
+    assert "No job type is named" not in page
 
 
 @pytest.mark.parametrize(
