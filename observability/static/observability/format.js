@@ -21,7 +21,7 @@ const WRITE = {
     rate: (value) => `${value.toFixed(value < 9.995 ? 2 : 1)}/s`,
     percent: (value) => `${(value * 100).toFixed(value < 0.09995 ? 2 : 1)} %`,
     seconds,
-    usd: (value) => `$${money.format(value)}`,
+    usd: (value) => (value > 0 && value < 0.005 ? "<$0.01" : `$${money.format(value)}`),
 };
 
 export const write = (format, value) => (value === null || value === undefined ? NONE : WRITE[format](value));
