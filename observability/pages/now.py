@@ -136,7 +136,7 @@ def spend(spent: float | None, budget: Budget | None) -> Tile:
     if budget is None:
         return Tile(title, value, note="USD since 00:00")
     unit, ahead = f" of {formats.usd(budget.limit)}", ""
-    if budget.forecast is not None:
+    if budget.forecast is not None and budget.forecast >= (spent or 0):  # a budget counts from when it was made
         ahead = f" · forecast {formats.usd(budget.forecast)}"
     note = f"{formats.usd(budget.reserved)} reserved{ahead}"
     if spent is None or not budget.limit:
