@@ -59,6 +59,11 @@ def usd_exactly(value: Decimal | None) -> str:
     return f"${whole}.{cents.rstrip('0'):0<2}"
 
 
+def unbroken(text: str) -> str:
+    """The same on one line: no number without its unit."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def age(value: float) -> str:
     """``4 s``, ``3 min 50 s``, ``1 h 14 min``"""
     return f"{max(value, 0):.0f} s" if value < 59.5 else seconds(value)

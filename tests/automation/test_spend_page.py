@@ -196,6 +196,13 @@ def test_what_a_job_costs_on_average_is_more_where_requests_have_no_price(shown)
     assert (rows["site_check"], rows[SCRIPT]) == ("≥ $1.2500", "$0.7500")
 
 
+def test_where_each_request_has_a_price_nobody_is_told_to_set_one(admin_client):
+    ask(None, 0, "1")
+    html = admin_client.get(PAGE).content.decode()
+    assert "Each request has a cost." in html
+    assert "Set a price" not in html
+
+
 def test_the_csv_has_what_the_page_sums(admin_client, spent):
     answer = admin_client.get(f"{PAGE}csv/", {"range": "7d"})
     assert answer["Content-Disposition"] == 'attachment; filename="ai-spend-7d.csv"'
