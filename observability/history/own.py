@@ -61,7 +61,10 @@ class Own:
             looks = [*upto[:: max(1, len(upto) // LOOKS)], *upto[-1:]]
             if (whole := fold(_between(*pair, tier.wanted) for pair in pairwise(looks))) is not None:
                 of_each.append(whole)
-        return _together(of_each) if of_each else None
+        before = _together(of_each) if of_each else None
+        last = end // tier.step * tier.step
+        rest = self.increase(wanted, last, end) if begin < last < end < self.now else None  # by finer samples
+        return fold(step for step in (before, rest) if step)
 
     def _samples(self, tier: Tier, since: float) -> dict[str, list[Placed]]:
         """By instance, from the last one at or before a moment on."""
