@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 ARGS ?=
 
-.PHONY: help run prometheus rules dashboards reference docs test lint bench
+.PHONY: help run prometheus rules dashboards reference docs test matrix lint bench release
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | while IFS=@ read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -33,7 +33,10 @@ docs: $(VENV)/dev.stamp ## Build docs/ as a site, into build/docs
 	@echo "Built: build/docs/index.html"
 
 test: $(VENV)/dev.stamp ## Run the tests (ARGS="-k name" chooses; REQUIRE_ALL=1: a missing program is a failure)
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 3 $(ARGS)
+
+matrix: $(VENV)/dev.stamp ## Run them on each pair of Python and Django whose Python is here (ARGS="-l" lists the pairs)
+	@$(BIN)/python -m nox $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -43,6 +46,14 @@ lint: $(VENV)/dev.stamp ## Check style, types and the direction of imports
 
 bench: $(VENV)/dev.stamp ## Measure the app beside its peers, and write docs/performance.md (ARGS="scrape": one part, not written)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+release: $(VENV)/dev.stamp ## Build what is uploaded into dist/, check it, and list all that it brings in build/sbom.json
+	@rm -rf dist build/release
+	@$(BIN)/python -m build --no-isolation
+	@$(BIN)/python -m twine check --strict dist/*
+	@$(BIN)/uv venv -q --python $(BIN)/python build/release
+	@$(BIN)/uv pip install -q --python build/release "$$(echo dist/*.whl)[all]"
+	@$(BIN)/uv tool run -q --from cyclonedx-bom==7.5.0 cyclonedx-py environment --output-reproducible -o build/sbom.json build/release/bin/python
 
 $(VENV)/run.stamp: requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here: install Python 3.11, or name another with PYTHON=."; exit 1; }

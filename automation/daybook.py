@@ -186,7 +186,7 @@ def _sum(rows: QuerySet[AIRequest]) -> Iterator[tuple[Key, Sums]]:
         _sum_by(lacks, F("model"), rows.filter(cost=None)),
     )
     of_jobs = []
-    for row in parts[0].union(*parts[1:], all=True):
+    for row in parts[0].union(*parts[1:], all=True).order_by():
         key, sums = _entry(row)
         if key[1] == "job":
             of_jobs.append((key, sums))

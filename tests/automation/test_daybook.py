@@ -199,4 +199,5 @@ def test_a_worker_sums_past_days_by_itself(site, tmp_path):
     with site(env=env, redis=False, workers=1) as running:
         assert running.manage("shell", "-v0", "-c", OLD_REQUEST).returncode == 0
         with running.worker():
-            eventually(lambda: "('model', Decimal('0.50000000'))" in running.manage("shell", "-c", SUMMED).stdout, True)
+            summed = "('model', Decimal('0.50000000'))"
+            eventually(lambda: summed in running.manage("shell", "-c", SUMMED).stdout, True, seconds=60)

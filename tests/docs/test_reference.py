@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import subprocess
+import sys
 import tomllib
 from dataclasses import fields
 
@@ -184,9 +185,19 @@ def test_every_extra_is_there():
     assert stated == set(project["optional-dependencies"])
 
 
-def test_the_newest_version_of_the_changelog_is_that_of_the_package():
+def test_the_newest_version_of_the_changelog_and_that_of_the_readme_are_that_of_the_package():
     newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
-    assert newest == observability.__version__
+    stated = re.search(r"^This is (\d+\.\d+\.\d+)", (ROOT / "README.md").read_text(), re.MULTILINE)[1]
+    assert newest == stated == observability.__version__
+
+
+def test_the_matrix_runs_what_the_index_is_told():
+    sessions = json.loads(output_of(sys.executable, "-m", "nox", "--list", "--json", "--noxfile", ROOT / "noxfile.py"))
+    pairs = {(each["python"], each["call_spec"]["django"]) for each in sessions if each["name"] == "tests"}
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    run = {f"Programming Language :: Python :: {python}" for python, _ in pairs}
+    run |= {f"Framework :: Django :: {django}" for _, django in pairs}
+    assert run == {each for each in told if re.search(r" :: \d+\.\d+$", each)}
 
 
 def is_for_prometheus(block):

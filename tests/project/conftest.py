@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ from tests.servers import new_folder
 from tests.site import ROOT
 
 SHIPPED = ["automation", "observability", "project", "prometheus", "Makefile", "manage.py", "pyproject.toml"]
-SHIPPED += ["README.md", "LICENSE", "requirements.txt", "requirements-dev.txt"]
+SHIPPED += ["README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "requirements.txt", "requirements-dev.txt"]
 
 
 def copy_to(folder: Path) -> Path:
@@ -72,13 +73,43 @@ def bare_environment(**values: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(new_folder("home")), **values}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def program_output():
     """``program_output("promtool", ...)``: what a program prints when it succeeds."""
 
-    def run(*command):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    def run(*command, folder=None):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     return run
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """What is uploaded, and the checkout that it was built from."""
+
+    checkout: Path
+    sdist: Path
+    wheel: Path
+
+
+@pytest.fixture(scope="session")
+def distributions(program_output):
+    """The sdist, and the wheel that was built from it."""
+    checkout, made = copy_to(new_folder("checkout")), new_folder("dist")
+    program_output(sys.executable, "-m", "build", "--no-isolation", "--outdir", made, checkout)
+    return Distributions(checkout, *made.glob("*.tar.gz"), *made.glob("*.whl"))
+
+
+def new_environment(*requirements: str | Path, without_dependencies: bool = False) -> Path:
+    """Python of a new virtual environment in which these are installed."""
+    folder = new_folder("environment")
+    options = ["--compile-bytecode", *(["--no-deps"] if without_dependencies else [])]
+    uv = [sys.executable, "-m", "uv"]
+    for command in (
+        [*uv, "venv", "--python", sys.executable, folder],
+        [*uv, "pip", "install", "--python", folder, *options, *requirements],
+    ):
+        subprocess.run(command, check=True, capture_output=True, timeout=100)
+    return folder / "bin" / "python"
