@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -12,7 +13,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from .models import Metric, ModelPrice
-from .pages import metrics
+from .pages import formats, metrics
 from .sharing import Busy, scrapes
 
 if TYPE_CHECKING:
@@ -65,13 +66,25 @@ class MetricAdmin(Base):
         return self.admin_site.each_context(request) | {"title": "Metrics", "opts": Metric._meta}
 
 
+def _in_usd(name: str) -> Callable[[ModelPrice], str]:
+    """A column of prices."""
+
+    @admin.display(description=name.replace("_", " "), ordering=name)
+    def column(row: ModelPrice) -> str:
+        return formats.usd_exactly(getattr(row, name))
+
+    return column
+
+
 @admin.register(ModelPrice)
 class ModelPriceAdmin(PriceBase):
     """Prices of one's own, in USD per million tokens. Requests that were recorded keep theirs."""
 
-    list_display = ["model", "provider", "since", "input", "output", "cached_input", "cache_write"]
-    list_filter = ["provider"]
-    search_fields = ["model"]
+    list_display = [
+        *("model", "provider", "since"),
+        *map(_in_usd, ("input", "output", "cached_input", "cache_write")),
+    ]
+    search_fields = ["model", "provider"]
     fieldsets = [
         (None, {"fields": [("model", "provider"), "since"]}),
         (

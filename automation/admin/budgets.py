@@ -1,12 +1,14 @@
 """Budgets: made and changed here, and where each of them stands in its day or month."""
 
-from django.contrib import admin
+from typing import Any
+
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from automation import budgets
+from automation import budgets, registry
 from automation.models import Budget
 from observability.pages import formats
 
@@ -26,7 +28,12 @@ class BudgetAdmin(admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
         return budgets.with_recent(super().get_queryset(request))
 
-    @admin.display(description="of")
+    def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if obj.job_type and obj.job_type not in registry.names():
+            messages.warning(request, f"No job type is named {obj.job_type}, so that nothing comes under this budget.")
+
+    @admin.display(description="of requests of")
     def concerns(self, budget: Budget) -> str:
         """Return whose requests they are, in words."""
         named = [budget.job_type, budget.model, str(budget.user or "")]
@@ -34,7 +41,7 @@ class BudgetAdmin(admin.ModelAdmin):
 
     @admin.display(description="limit", ordering="limit")
     def limit_of(self, budget: Budget) -> SafeString:
-        return format_html('<bdi dir="ltr">{} a {}</bdi>', formats.usd(budget.limit), budget.period)
+        return format_html('<bdi dir="ltr">{} a {}</bdi>', formats.usd_exactly(budget.limit), budget.period)
 
     @admin.display(description="spent")
     def spent(self, budget: Budget) -> str:

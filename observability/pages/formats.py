@@ -44,8 +44,24 @@ def seconds(value: float | None) -> str:
 
 
 def usd(value: float | Decimal | None) -> str:
-    """A sum of money."""
-    return NONE if value is None else f"${value:,.2f}"
+    """A sum of money; one that rounds to nothing is ``<$0.01``, since it is more."""
+    if value is None:
+        return NONE
+    text = f"${value:,.2f}"
+    return "<$0.01" if value > 0 and text == "$0.00" else text
+
+
+def usd_exactly(value: Decimal | None) -> str:
+    """A price or a limit, as it was set: ``$2.50``, ``$0.075``"""
+    if value is None:
+        return NONE
+    whole, _, cents = f"{value:,f}".partition(".")
+    return f"${whole}.{cents.rstrip('0'):0<2}"
+
+
+def unbroken(text: str) -> str:
+    """The same on one line: no number without its unit."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def age(value: float) -> str:

@@ -50,10 +50,11 @@ def context(request: HttpRequest, reading: Reading) -> dict[str, Any]:
     has_jobs = _has(reading, metrics.automation_jobs_total, "job_type")
     has_ai = _has(reading, metrics.ai_requests_total, "model")
     budget = sections.budget_of_today(request) if has_ai else None
+    configured = bool(get_conf().PROMETHEUS_URL)
     drawn = charts.make(history, jobs=has_jobs, spend=has_ai, limit=budget.limit if budget else None)
     return {
         "enabled": get_conf().METRICS_ENABLED,
-        "prometheus_url": prometheus_link(),
+        "prometheus_url": prometheus_link() if configured or history.source == "prometheus" else "",
         "json_url": _json_url(),
         "spend_url": sections.url_of(request, "spend"),
         "ranges": [(one, _query(request, range=one.name)) for one in RANGES.values()],
@@ -67,7 +68,7 @@ def context(request: HttpRequest, reading: Reading) -> dict[str, Any]:
         ],
         "history": history,
         "prometheus": urlsplit(prometheus_link()).netloc,
-        "configured": bool(get_conf().PROMETHEUS_URL),
+        "configured": configured,
         "zone": timezone.get_current_timezone_name(),
         "charts": drawn,
         "nothing": all(chart.empty for chart in drawn),

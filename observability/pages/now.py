@@ -106,7 +106,7 @@ def _requests(history: History) -> Tile:
 def _errors(history: History) -> Tile:
     ratio = history.minutes.error_ratio if history.minutes else None
     number, _, unit = formats.percent(ratio).partition(" ")
-    note = "no requests in 5 min" if ratio is None else "of requests, last 5 min"
+    note = "no requests in 5 min" if ratio is None else f"of requests, {formats.unbroken('last 5 min')}"
     return Tile("Server errors", number, unit and f" {unit}", note)
 
 
@@ -114,7 +114,8 @@ def _durations(history: History) -> Tile:
     step = history.minutes
     p50, p95, p99 = (step.request_quantile(q) if step else None for q in (0.5, 0.95, 0.99))
     number, _, unit = formats.seconds(p95).partition(" ")
-    note = "no requests in 5 min" if p95 is None else f"p50 {formats.seconds(p50)} · p99 {formats.seconds(p99)}"
+    named = (f"{name} {formats.seconds(value)}" for name, value in (("p50", p50), ("p99", p99)))
+    note = "no requests in 5 min" if p95 is None else " · ".join(formats.unbroken(one) for one in named)
     return Tile("Response time p95", number, unit and f" {unit}", note)
 
 
@@ -136,7 +137,7 @@ def spend(spent: float | None, budget: Budget | None) -> Tile:
     if budget is None:
         return Tile(title, value, note="USD since 00:00")
     unit, ahead = f" of {formats.usd(budget.limit)}", ""
-    if budget.forecast is not None:
+    if budget.forecast is not None and budget.forecast >= (spent or 0):  # a budget counts from when it was made
         ahead = f" · forecast {formats.usd(budget.forecast)}"
     note = f"{formats.usd(budget.reserved)} reserved{ahead}"
     if spent is None or not budget.limit:

@@ -380,6 +380,16 @@ def test_the_admin_makes_budgets_and_says_where_they_stand(ask, admin_client):
     }
 
 
+def test_a_budget_of_a_job_type_that_is_none_is_saved_with_a_warning(admin_client):
+    made = {"name": "checks", "limit": "0.5", "period": "day", "job_type": "site_chek", "warn_at": "80"}
+    page = admin_client.post("/admin/automation/budget/add/", made, follow=True).content.decode()
+    assert "No job type is named site_chek" in page
+    made |= {"name": "right", "job_type": "site_check"}
+    page = admin_client.post("/admin/automation/budget/add/", made, follow=True).content.decode()
+    assert "right" in page
+    assert "No job type is named" not in page
+
+
 @pytest.mark.parametrize(
     ("period", "moment", "expected"),
     [

@@ -180,6 +180,29 @@ def test_budgets_stand_where_their_requests_left_them(shown):
     assert "This month: 12.50 USD so far" in html
 
 
+def test_a_budget_that_was_made_later_and_refuses_is_not_on_track(shown):
+    budget = Budget.objects.create(name="all", period="day", limit=Decimal("0.125"))
+    BudgetPeriod.objects.create(budget=budget, begins="2026-11-21", spent=Decimal("0.002"))
+    AIRequest.objects.create(model="gpt-5", status="budget_exceeded", cost=0, error="AI budget 'all': Of 0.12")
+    html = shown()
+    assert table(html, "budgets") == [
+        ["all", "21 Nov", "▲ Has refused", "<$0.01", "$0.00", "$0.12", "$0.125", "", "<$0.01", "1"],
+    ]
+    assert tiles(html)["Today"] == "$2.75 of $0.125 <$0.01 of it in the budget · $0.00 reserved"
+
+
+def test_what_a_job_costs_on_average_is_more_where_requests_have_no_price(shown):
+    rows = {row[0].replace(" ", ""): row[2] for row in table(shown(), "spend-job_type")}
+    assert (rows["site_check"], rows[SCRIPT]) == ("≥ $1.2500", "$0.7500")
+
+
+def test_where_each_request_has_a_price_nobody_is_told_to_set_one(admin_client):
+    ask(None, 0, "1")
+    html = admin_client.get(PAGE).content.decode()
+    assert "Each request has a cost." in html
+    assert "Set a price" not in html
+
+
 def test_the_csv_has_what_the_page_sums(admin_client, spent):
     answer = admin_client.get(f"{PAGE}csv/", {"range": "7d"})
     assert answer["Content-Disposition"] == 'attachment; filename="ai-spend-7d.csv"'

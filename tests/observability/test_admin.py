@@ -30,6 +30,13 @@ def test_the_page_shows_the_gauges_and_every_series(admin):
     assert "ai_tokens_total counter model=&quot;shown-model&quot; 1,284,310" in page
 
 
+def test_the_page_leads_to_a_prometheus_only_where_there_may_be_one(admin, settings):
+    settings.OBSERVABILITY = {**settings.OBSERVABILITY, "PROMETHEUS_URL": "", "PROMETHEUS_PORT": 9}  # nobody answers
+    assert "Open Prometheus" not in text(admin.get(PAGE))
+    settings.OBSERVABILITY = {**settings.OBSERVABILITY, "PROMETHEUS_URL": "http://127.0.0.1:9"}
+    assert "Open Prometheus" in text(admin.get(PAGE))
+
+
 def test_the_filter_finds_by_name_and_by_label(admin):
     MetricsCollector.record_ai_request("needle", "success", tokens=1, cost=0.5)
     page = text(admin.get(PAGE, {"q": "Needle"}))

@@ -102,11 +102,12 @@ midnight = datetime.fromtimestamp(BEGIN, timezone.utc).replace(hour=0, minute=0,
 def write(tier, at, usd):
     sample = Sample(at, {"ai_cost_usd_sum": {(): usd}}, {})
     backend.write(tier, ring.Row("another host", tier.slot(at), sample.pack()))
-for quarter, usd in enumerate([7.0, 9.0, 9.5, 10.0], start=-1):
-    write(ring.TIERS[1], midnight + 900 * quarter, usd)
-for minute, usd in enumerate([10.0, 10.0, 10.25]):
-    write(ring.FINE, midnight + 1800 + 15 * minute, usd)
-past = read("15m", midnight + 1800 + 31)
+four = midnight + 4 * 3600
+for at, usd in {midnight - 900: 7.0, midnight: 9.0, four + 900: 9.25}.items():
+    write(ring.TIERS[2], at, usd)
+for second, usd in {900: 9.25, 915: 9.5, 1800: 10.0, 1815: 10.0, 1830: 10.25}.items():
+    write(ring.FINE, four + second, usd)
+past = read("15m", four + 1800 + 31)
 from observability.pages import charts, now, sections
 def drawn(**about):
     return next(chart for chart in charts.make(past, jobs=False, spend=True, **about) if chart.id == "spend")

@@ -1,6 +1,7 @@
 """Prices of a project's own: from its settings and from the admin."""
 
 import asyncio
+import re
 import threading
 import time
 from datetime import UTC, date, datetime
@@ -265,3 +266,5 @@ def test_a_person_sets_a_price(admin_client):
     assert price() == (Decimal("3.5"), "admin", "2020-01-01")
     again = admin_client.post(reverse("admin:observability_modelprice_add"), form)
     assert "already exists" in again.content.decode()
+    page = admin_client.get(reverse("admin:observability_modelprice_changelist")).content.decode()
+    assert re.findall(r'class="field-column[^>]*>([^<]*)<', page) == ["$1.00", "$2.50", "–", "–"]

@@ -10,11 +10,12 @@ from automation import budgets, daybook
 from automation.admin.spend.reading import Reading
 from automation.errors import BudgetExceeded
 from automation.models import AIRequest, AIRequestStatus, Budget, BudgetPeriod
-from observability.pages.formats import usd
+from observability.pages.formats import usd, usd_exactly
 
 STATES = {
     "exhausted": ("Exhausted", "▲", "bad"),
     "over": ("Forecast over", "▲", "bad"),
+    "refused": ("Has refused", "▲", "warn"),
     "close": ("Close to limit", "▲", "warn"),
     "good": ("On track", "✓", "good"),
 }
@@ -43,8 +44,9 @@ class Row:
     @property
     def money(self) -> list[tuple[str, str]]:
         """The amounts, each with its name."""
-        named = ("spent", "reserved", "left", "limit")
-        return [(name.capitalize(), usd(getattr(self, name))) for name in named]
+        named = ("spent", "reserved", "left")
+        money = [(name.capitalize(), usd(getattr(self, name))) for name in named]
+        return [*money, ("Limit", usd_exactly(self.limit))]
 
     @property
     def forecast_in_words(self) -> str:
@@ -86,7 +88,7 @@ def _row(reading: Reading, period: BudgetPeriod, refused: int) -> Row:
         name=budget.name,
         url=reading.url("automation", "budget_change", budget.pk),
         period=f"{begins.day} {begins:%b}" if of_day else f"{begins:%b %Y}",
-        state=_state(period, left, forecast),
+        state=_state(period, left, forecast, refused),
         refused=refused,
         spent=period.spent,
         reserved=period.reserved,
@@ -96,12 +98,14 @@ def _row(reading: Reading, period: BudgetPeriod, refused: int) -> Row:
     )
 
 
-def _state(period: BudgetPeriod, left: Decimal, forecast: Decimal | None) -> str:
+def _state(period: BudgetPeriod, left: Decimal, forecast: Decimal | None, refused: int) -> str:
     limit = period.budget.limit
     if not left:
         return "exhausted"
     if forecast is not None and forecast > limit:
         return "over"
+    if refused:
+        return "refused"
     return "close" if (period.spent + period.reserved) * 100 >= limit * period.budget.warn_at else "good"
 
 

@@ -35,6 +35,11 @@ def each(spent: Decimal | None, among: int) -> str:
     return NONE if spent is None or not among else formats.cost(spent / among)
 
 
+def at_least(sums: Sums, mean: str) -> str:
+    """A mean over jobs of which some have requests of unknown cost."""
+    return f"≥ {mean}" if sums.unpriced and mean != NONE else mean
+
+
 Named = tuple[Cell, Sums]
 Amount = Callable[[Sums], str]
 
@@ -45,7 +50,7 @@ CACHED = (number("of them cached"), lambda sums: tokens(sums.tokens_cached))
 TOKENS_OUT = (number("Tokens out"), lambda sums: tokens(sums.tokens_out))
 PER_REQUEST = (number("Per request"), lambda sums: each(sums.spent, sums.number - sums.unpriced))
 JOBS = (number("Jobs"), lambda sums: formats.count(sums.jobs) if sums.jobs else NONE)
-PER_JOB = (number("Per job"), lambda sums: each(sums.spent, sums.jobs))
+PER_JOB = (number("Per job"), lambda sums: at_least(sums, each(sums.spent, sums.jobs)))
 WASTED = (number("Wasted", secondary=False), lambda sums: usd(sums.wasted))
 COST = (number("Cost", secondary=False), lambda sums: usd(sums.spent))
 MEANS = (PER_REQUEST, PER_JOB)

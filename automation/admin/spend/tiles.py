@@ -1,5 +1,7 @@
 """The numbers at the top."""
 
+from decimal import Decimal
+
 from django.utils.html import format_html
 
 from automation import budgets, daybook
@@ -7,7 +9,7 @@ from automation.admin import formats
 from automation.admin.spend.reading import Reading
 from automation.daybook import add
 from automation.models import AIRequest, BudgetPeriod, JobStatus
-from observability.pages.formats import percent, usd
+from observability.pages.formats import percent, usd, usd_exactly
 from observability.pages.now import Tile
 
 BADLY = (JobStatus.FAILED, JobStatus.CANCELLED)
@@ -43,10 +45,11 @@ def _today(reading: Reading, period: BudgetPeriod | None) -> Tile:
     value = usd(sums.spent) if sums.number else "$0.00"
     if period is None:
         return Tile("Today", value, note="no budget for each day")
-    forecast = budgets.forecast(period)
-    ahead = f" · forecast {usd(forecast)}" if forecast is not None else ""
-    note = f"{usd(period.reserved)} reserved{ahead}"
-    return Tile("Today", value, f" of {usd(period.budget.limit)}", note)
+    forecast, spent = budgets.forecast(period), sums.spent or Decimal(0)
+    counted = f"{usd(period.spent)} of it in the budget · " if period.spent < spent else ""
+    ahead = f" · forecast {usd(forecast)}" if forecast is not None and forecast >= spent else ""
+    note = f"{counted}{usd(period.reserved)} reserved{ahead}"
+    return Tile("Today", value, f" of {usd_exactly(period.budget.limit)}", note)
 
 
 def _wasted(reading: Reading) -> Tile:

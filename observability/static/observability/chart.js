@@ -94,7 +94,7 @@ export class Chart {
 
     // Bars stand upon each other: what is drawn first is the sum of all of them.
     arrays() {
-        const { times, lines, kind } = this.data;
+        const { times, lines, kind, bar } = this.data;
         const shown = lines.map((line, index) => (this.hidden.has(index) ? line.values.map(() => null) : line.values));
         if (kind === "lines") return [times, ...shown];
         const sums = shown.map((_, index) =>
@@ -103,14 +103,14 @@ export class Chart {
                 return below.every((value) => value === null) ? null : below.reduce((sum, value) => sum + (value ?? 0), 0);
             }),
         );
-        return [times, ...sums.reverse()];
+        return [times.map((time) => time + bar / 2), ...sums.reverse()]; // in the middle, as the words below them
     }
 
     series() {
         const lines = this.data.lines.map((line) => {
             const stroke = () => colour(`--observability-${line.role}`);
             if (this.data.kind === "bars") {
-                return { stroke, fill: stroke, width: 0, points: { show: false }, paths: uPlot.paths.bars({ align: 1, size: [0.8, 60] }) };
+                return { stroke, fill: stroke, width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 60] }) };
             }
             const fill = line.fill ? () => colour(`--observability-${line.role}-ground`) : undefined;
             return { stroke, fill, width: 1.5, dash: DASHES[line.dash], points: { show: this.isLonely(line), size: 4 } };

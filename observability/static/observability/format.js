@@ -22,7 +22,7 @@ const WRITE = {
     rate: (value) => `${(value < 9.995 ? hundredths : tenths).format(value)}/s`,
     percent: (value) => `${(value * 100).toFixed(value < 0.09995 ? 2 : 1)} %`,
     seconds,
-    usd: (value) => `$${hundredths.format(value)}`,
+    usd: (value) => (value > 0 && value < 0.005 ? "<$0.01" : `$${hundredths.format(value)}`),
 };
 
 export const write = (format, value) => (value === null || value === undefined ? NONE : WRITE[format](value));
