@@ -1,7 +1,7 @@
 """Store files of earlier versions, of prometheus_client, of later versions; ``data/record.py`` made the archives."""
 
 import re
-import tarfile
+import shutil
 from itertools import count
 from pathlib import Path
 
@@ -38,8 +38,7 @@ LIVE += ["old_level_livemostrecent -30.0", "old_level_livesum -33.0"]
 def unpacked(archive):
     """A folder with the files of an archive."""
     folder = new_folder("metrics")
-    with tarfile.open(DATA / f"{archive}.tar.gz") as files:
-        files.extractall(folder, filter="data")
+    shutil.unpack_archive(DATA / f"{archive}.zip", folder)
     return folder
 
 

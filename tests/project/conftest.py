@@ -105,11 +105,11 @@ def distributions(program_output):
 def new_environment(*requirements: str | Path, without_dependencies: bool = False) -> Path:
     """Python of a new virtual environment in which these are installed."""
     folder = new_folder("environment")
-    options = ["--compile-bytecode", *(["--no-deps"] if without_dependencies else [])]
-    uv = [sys.executable, "-m", "uv"]
+    python = folder / "bin" / "python"
+    options = ["--quiet", "--no-input", *(["--no-deps"] if without_dependencies else [])]
     for command in (
-        [*uv, "venv", "--python", sys.executable, folder],
-        [*uv, "pip", "install", "--python", folder, *options, *requirements],
+        [sys.executable, "-m", "venv", "--without-pip", folder],
+        [sys.executable, "-m", "pip", "--python", python, "install", *options, *requirements],
     ):
         subprocess.run(command, check=True, capture_output=True, timeout=100)
-    return folder / "bin" / "python"
+    return python

@@ -2,7 +2,7 @@
 
 It runs in a checkout of the commit that an archive is named after; with ``scrape`` as the number a fourth process reads
 and folds what the others left. The files of prometheus_client's own are made outside of any checkout, with
-``PROMETHEUS_MULTIPROC_DIR=FOLDER`` in the environment. ``tar -C FOLDER -czf ARCHIVE .`` keeps them.
+``PROMETHEUS_MULTIPROC_DIR=FOLDER`` in the environment. ``shutil.make_archive(ARCHIVE, "zip", FOLDER)`` keeps them.
 """
 
 import importlib.util
