@@ -14,6 +14,7 @@ from tests.servers import start_postgres
 from tests.site import eventually, prepare
 
 VIEWS = {"DJANGO_SETTINGS_MODULE": "tests.observability.site_settings"}
+BUSY = 1  # seconds that a busy machine adds to a deadline; without one it would be half a minute
 NOBODY_LISTENS = 9  # the discard port: refused at once
 
 
@@ -61,7 +62,7 @@ def test_without_its_database_the_site_starts_and_a_scrape_has_all_the_rest(site
             answer, seconds = timed(running.metrics)
             found = values(answer.text)
             assert answer.status_code == 200
-            assert seconds < 1
+            assert seconds < 1 + BUSY
             assert found["observability_source_up", "database"] == 0
             assert found["observability_source_up", "cache"] == 1
             assert found["http_requests_total", "/ok"] == 1
@@ -82,11 +83,11 @@ def test_without_its_database_health_is_503_within_the_deadline_and_live_is_200(
         for _ in range(4):
             answer, seconds = timed(lambda: running.get("/api/metrics/health"))
             assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
-            assert seconds < 2
+            assert seconds < 2 + BUSY
         eventually(lambda: worker.num_threads() <= threads + 1, True, seconds=5)
         answer, seconds = timed(lambda: running.get("/api/metrics/health?live"))
         assert (answer.status_code, answer.json()["status"]) == (200, "healthy")
-        assert seconds < 1
+        assert seconds < 1 + BUSY
 
 
 def test_without_its_database_a_session_cookie_opens_nothing(site):
@@ -102,16 +103,16 @@ def test_health_waits_for_no_session_beyond_the_deadline_and_piles_up_no_threads
         for _ in range(3):
             answer, seconds = timed(lambda: running.get("/api/metrics/health", headers=cookie))
             assert (answer.status_code, answer.json()) == (200, {"status": "healthy", "metrics_enabled": True})
-            assert seconds < 2
+            assert seconds < 2 + BUSY
             answer, seconds = timed(lambda: running.get("/api/metrics/health"))
-            assert (answer.status_code, seconds < 1) == (200, True), "who has no session waits for none"
+            assert (answer.status_code, seconds < 1 + BUSY) == (200, True), "who has no session waits for none"
         eventually(lambda: worker.num_threads() <= threads + 1, True, seconds=5)
 
 
 def database_is_up_in_time(site):
     """What a scrape says of the database, within a second."""
     answer, seconds = timed(site.metrics)
-    assert seconds < 1
+    assert seconds < 1 + BUSY
     return values(answer.text)["observability_source_up", "database"]
 
 
@@ -125,7 +126,7 @@ def test_with_its_database_stopped_and_back_the_site_recovers_by_itself(site):
             # a question that the history asked just before is still answered, and shared
             eventually(lambda: database_is_up_in_time(running), 0)
             answer, seconds = timed(lambda: running.get("/api/metrics/health"))
-            assert (answer.status_code, seconds < 2) == (503, True)
+            assert (answer.status_code, seconds < 2 + BUSY) == (503, True)
         eventually(lambda: values(running.metrics().text)["observability_source_up", "database"], 1)
         eventually(lambda: running.get("/api/metrics/health").status_code, 200)
 
@@ -137,15 +138,15 @@ def test_without_its_redis_requests_are_unharmed_and_a_scrape_has_all_the_rest(s
         for _ in range(5):
             answer, seconds = timed(lambda: running.get("/who", headers={"Cookie": session}))
             assert (answer.status_code, answer.text) == (200, "1")
-            assert seconds < 1
+            assert seconds < 1 + BUSY
         answer, seconds = timed(running.metrics)
         found = values(answer.text)
-        assert seconds < 1
+        assert seconds < 1 + BUSY
         assert found["observability_source_up", "cache"] == 0
         assert found["observability_source_up", "database"] == 1
         assert ("active_users", None) not in found
         answer, seconds = timed(lambda: running.get("/api/metrics/health"))
-        assert (answer.status_code, seconds < 2) == (503, True)
+        assert (answer.status_code, seconds < 2 + BUSY) == (503, True)
 
 
 @pytest.mark.parametrize("redis", [True, False], ids=["in Redis", "in the database"])
