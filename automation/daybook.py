@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import reduce
-from itertools import chain, islice
+from itertools import chain, islice, starmap
 from operator import or_
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -67,6 +67,17 @@ def add(sums: Iterable[Sums]) -> Sums:
         amounts[name] = sum(known, Decimal(0)) if known else None
     days = [day for one in them for day in (one.first, one.last) if day]
     return Sums(**amounts, first=min(days, default=None), last=max(days, default=None))
+
+
+class _Job(NamedTuple):
+    """What sums need to know of a job: there are thousands of them, and a model's instance takes longer to make."""
+
+    pk: UUID
+    job_type: str
+    status: str
+    started_by: object
+    created_at: datetime
+    finished_at: datetime | None
 
 
 Key = tuple[date | None, str, str]  # day, dimension and key; in the sum of many days only models have a day
@@ -209,9 +220,10 @@ def _sum_by(dimension: Any, key: Any, rows: QuerySet[AIRequest]) -> QuerySet[Any
 
 def _sum_by_jobs(found: list[tuple[Key, Sums]]) -> Iterator[tuple[Key, Sums]]:
     """Yield sums by job, and by what is known of jobs: to join the two tables, PostgreSQL would read all jobs."""
-    jobs = dict[UUID, Job]()
+    jobs = dict[UUID, _Job]()
     for keys in _batches({UUID(key) for (_, _, key), _ in found if key}):
-        jobs |= Job.objects.only("job_type", "status", "started_by", "created_at", "finished_at").in_bulk(keys)
+        rows = Job.objects.filter(pk__in=keys).order_by().values_list(*_Job._fields)
+        jobs |= {job.pk: job for job in starmap(_Job, rows)}
     first_days = _first_days(found, jobs)
     by = defaultdict[Key, list[Sums]](list)
     for (day, _, key), of_requests in found:
@@ -221,18 +233,18 @@ def _sum_by_jobs(found: list[tuple[Key, Sums]]) -> Iterator[tuple[Key, Sums]]:
             yield (day, "job", key), sums
         by[day, "job_type", job.job_type if job else ""].append(sums)
         by[day, "outcome", job.status if job else ""].append(sums)
-        by[day, "user", str(job.started_by_id or "") if job else ""].append(sums)
+        by[day, "user", str(job.started_by or "") if job else ""].append(sums)
     yield from ((key, replace(add(them), first=key[0], last=key[0])) for key, them in by.items())
 
 
-def _of_job(job: Job, sums: Sums, first: date | None) -> Sums:
+def _of_job(job: _Job, sums: Sums, first: date | None) -> Sums:
     """Return sums of a job's requests on one day, with the days on which it has any."""
     last = day_of(job.finished_at) if job.finished_at else date.max
     wasted = sums.spent if job.status in ENDED_BADLY else None
     return replace(sums, jobs=int(first == sums.first), wasted=wasted, first=first, last=last)
 
 
-def _first_days(found: list[tuple[Key, Sums]], jobs: Mapping[UUID, Job]) -> dict[UUID, date]:
+def _first_days(found: list[tuple[Key, Sums]], jobs: Mapping[UUID, _Job]) -> dict[UUID, date]:
     """Return on which day each job made its first request; looked up only of jobs that are older than a day here."""
     days, older = dict[UUID, date](), list[UUID]()
     for (day, _, key), _ in found:
