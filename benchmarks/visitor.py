@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from random import shuffle
 
 import django
 from django.db import connection
@@ -173,15 +174,17 @@ def _opened(addresses: dict[str, str], series: int, rounds: int) -> Figures:
     queries, found = Queries(), defaultdict(lambda: {"seconds": [], "queries": []})
     client = Client(headers={"host": settings.ALLOWED_HOSTS[0]})
     client.force_login(get_user_model().objects.get(username="visitor"))
+    order = list(addresses.items())
     for _ in range(1 + rounds):
-        for name, address in addresses.items():
+        shuffle(order)  # else the garbage of all is collected at the same page each time
+        for name, address in order:
             before, begin = queries.number, time.perf_counter()
             answer = client.get(address)
             seconds = time.perf_counter() - begin
             assert answer.status_code == 200, f"{address}: {answer.status_code}"
             found[name]["seconds"].append(seconds)
             found[name]["queries"].append(queries.number - before)
-    return {name: {what: values[1:] for what, values in figures.items()} for name, figures in found.items()}
+    return {name: {what: values[1:] for what, values in found[name].items()} for name in addresses}
 
 
 if __name__ == "__main__":
